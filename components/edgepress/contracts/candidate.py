@@ -1,0 +1,87 @@
+"""The candidate directory: what a recipe has produced so far, handed from stage to stage.
+
+    candidate.json     the record below
+    model.h5           Keras 2 model, wrappers stripped (QAT models keep their quantize layers)
+    module.py          the user's module, when there is one; later stages need its objects to load the model
+    model.tflite       after convert
+    saved_model/       after convert
+
+A stage reads one candidate directory and writes another. It never changes the one it was given.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import JsonValue, ValidationError
+
+from edgepress.contracts.digest import Digest
+from edgepress.contracts.files import write_json
+from edgepress.contracts.strict import StrictModel
+from edgepress.errors import IntegrityError
+
+RECORD_NAME = "candidate.json"
+KERAS_NAME = "model.h5"
+TFLITE_NAME = "model.tflite"
+SAVED_MODEL_NAME = "saved_model"
+MODULE_NAME = "module.py"
+BASELINE = "baseline"
+
+StageName = Literal["train", "slim", "distill", "prune", "cluster", "quantize", "convert"]
+
+
+class StageRecord(StrictModel):
+    """What one stage did. A stage that a recipe leaves out has no record.
+
+    Attributes:
+        settings: the stage's settings as given, defaults filled in.
+        facts: what was measured, units in the names, e.g. ``{"sparsity": 0.5, "epochs_run": 4}``.
+        curves: per-epoch values, e.g. ``{"loss": (...), "val_accuracy": (...)}``; empty when nothing was trained.
+    """
+
+    stage: StageName
+    settings: dict[str, JsonValue]
+    facts: dict[str, JsonValue]
+    curves: dict[str, tuple[float, ...]] = {}
+    duration_s: float
+
+
+class Failure(StrictModel):
+    """Why a recipe went no further: the stage, and one sentence."""
+
+    stage: StageName | Literal["evaluate"]
+    reason: str
+
+
+class CandidateRecord(StrictModel):
+    """What ``candidate.json`` holds. ``recipe`` is ``baseline`` for the baseline itself."""
+
+    schema_version: Literal[1] = 1
+    recipe: str
+    dataset_digest: Digest
+    failure: Failure | None = None
+    trace: tuple[StageRecord, ...] = ()
+    tflite_digest: Digest | None = None
+    saved_model_digest: Digest | None = None
+
+    def stage(self, name: StageName) -> StageRecord | None:
+        """The record of a stage that this candidate went through, or None."""
+        return next((record for record in self.trace if record.stage == name), None)
+
+
+def read_candidate(directory: Path) -> CandidateRecord:
+    """Read a candidate directory's record.
+
+    Raises:
+        IntegrityError: there is no valid record.
+    """
+    path = directory / RECORD_NAME
+    try:
+        return CandidateRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise IntegrityError(f"{path}: is not a candidate record of schema version 1; run the stage before it again") from error
+
+
+def write_candidate(directory: Path, record: CandidateRecord) -> None:
+    """Write a candidate directory's record: the last file a stage writes."""
+    directory.mkdir(parents=True, exist_ok=True)
+    write_json(directory / RECORD_NAME, record)

@@ -1,0 +1,43 @@
+"""Files that are there whole or not at all, whenever power goes."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from edgepress.contracts.strict import StrictModel
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file through a temporary sibling, fsync it, rename it into place, and fsync its directory.
+
+    Raises:
+        OSError: the disk is full or the directory cannot be written; ``path`` is then as it was before.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make renames within a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, value: StrictModel | dict[str, Any] | list[Any]) -> None:
+    """Write a contract or plain JSON data, indented, atomically. NaN and infinity raise ``ValueError``."""
+    plain = value.model_dump(mode="json") if isinstance(value, StrictModel) else value
+    write_atomically(path, json.dumps(plain, indent=2, allow_nan=False) + "\n")

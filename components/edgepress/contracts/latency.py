@@ -1,0 +1,75 @@
+"""What the benchmark measured: ``benchmark.json``."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from edgepress.contracts.digest import Digest
+from edgepress.contracts.strict import StrictModel
+from edgepress.errors import IntegrityError
+
+BENCHMARK_NAME = "benchmark.json"
+
+
+class Hardware(StrictModel):
+    """The machine that latency was measured on.
+
+    Attributes:
+        hardware_class: the name that thresholds are worth something on; ``class`` in the verdict.
+        cpu: model name and the vector extensions that matter, e.g. ``AMD EPYC (avx2, fma)``.
+        cores: logical processors.
+        runtime: e.g. ``litert 2.3.0``.
+        threads: of the interpreter.
+        load_average_1m: when the benchmark began; well above 0 means something else ran.
+    """
+
+    hardware_class: str
+    cpu: str
+    cores: int
+    runtime: str
+    threads: int
+    load_average_1m: float
+
+
+class Latency(StrictModel):
+    """Latency of one model, ``invoke()`` alone, in milliseconds.
+
+    ``ratio_to_baseline`` is the median over rounds of (model's median / baseline's median) within the same round, with the
+    2.5 and 97.5 percentiles of a bootstrap over rounds beside it.
+    """
+
+    recipe: str
+    model_digest: Digest
+    invocations: int
+    latency_p50_ms: float
+    latency_p95_ms: float
+    latency_p99_ms: float
+    ratio_to_baseline: float
+    ratio_interval: tuple[float, float]
+
+
+class Benchmark(StrictModel):
+    """What ``benchmark.json`` holds. A failed candidate is absent; ``models`` includes the baseline."""
+
+    schema_version: Literal[1] = 1
+    hardware: Hardware
+    rounds: int
+    models: tuple[Latency, ...]
+
+    def latency(self, recipe: str) -> Latency | None:
+        """The measurement of a recipe (or ``baseline``), or None."""
+        return next((model for model in self.models if model.recipe == recipe), None)
+
+
+def read_benchmark(directory: Path) -> Benchmark:
+    """Read a benchmark directory's record.
+
+    Raises:
+        IntegrityError: there is no valid record.
+    """
+    path = directory / BENCHMARK_NAME
+    try:
+        return Benchmark.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise IntegrityError(f"{path}: is not a benchmark record of schema version 1; benchmark again") from error

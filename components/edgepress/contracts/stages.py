@@ -1,0 +1,117 @@
+"""Settings of each stage of a recipe. A recipe that leaves a stage out holds None for it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue, model_validator
+
+from edgepress.contracts.strict import StrictModel
+from edgepress.contracts.training import Fraction, PositiveInt, TrainSettings
+
+BUILTIN_MODELS = ("mlp", "resnet8", "ds_cnn", "mobilenet_v1_025")
+BuiltinModel = Literal["mlp", "resnet8", "ds_cnn", "mobilenet_v1_025"]
+
+
+class ModelChoice(StrictModel):
+    """A built-in architecture and its keyword parameters (each builder documents its own), e.g. ``width``."""
+
+    model: BuiltinModel
+    params: dict[str, JsonValue] = {}
+
+
+class DistillSettings(StrictModel):
+    """Knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv:1503.02531).
+
+    loss = alpha * T^2 * KL(teacher_T || student_T) + (1 - alpha) * cross-entropy(labels, student)
+
+    Attributes:
+        teacher: only the baseline teaches.
+        student: the architecture to train; None distils into a fresh copy of the baseline's own.
+        temperature: T above; softens both distributions.
+        alpha: weight of the teacher's part.
+    """
+
+    teacher: Literal["baseline"] = "baseline"
+    student: ModelChoice | None = None
+    temperature: Annotated[float, Field(gt=0.0, le=100.0)] = 4.0
+    alpha: Fraction = 0.7
+    train: TrainSettings = TrainSettings()
+
+
+class PruneSettings(StrictModel):
+    """Magnitude pruning on a schedule (Zhu, Gupta 2017, arXiv:1710.01878).
+
+    Attributes:
+        schedule: ``polynomial`` rises from initial to final sparsity with the cube law; ``constant`` holds the final one.
+        initial_sparsity: share of zero weights when pruning begins; only for ``polynomial``.
+        final_sparsity: share of zero weights at the end.
+        begin_step, end_step: training steps between which sparsity rises; ``end_step`` None is two thirds of all steps,
+            so that the last third recovers accuracy at the final sparsity.
+        frequency: steps between two updates of the masks.
+    """
+
+    schedule: Literal["polynomial", "constant"] = "polynomial"
+    initial_sparsity: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.0
+    final_sparsity: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.5
+    begin_step: Annotated[int, Field(ge=0)] = 0
+    end_step: PositiveInt | None = None
+    frequency: PositiveInt = 20
+    train: TrainSettings = TrainSettings(epochs=4)
+
+    @model_validator(mode="after")
+    def _sparsity_rises(self) -> "PruneSettings":
+        if self.schedule == "polynomial" and self.initial_sparsity > self.final_sparsity:
+            raise ValueError(f"initial_sparsity {self.initial_sparsity} is above final_sparsity {self.final_sparsity}")
+        if self.end_step is not None and self.end_step <= self.begin_step:
+            raise ValueError(f"end_step {self.end_step} is not after begin_step {self.begin_step}")
+        return self
+
+
+class ClusterSettings(StrictModel):
+    """Weight clustering with k-means++ centroids (Han, Mao, Dally 2016, arXiv:1510.00149).
+
+    Attributes:
+        number_of_clusters: distinct values left in each clustered layer's kernel.
+        cluster_centroids_init: how the centroids start.
+    Sparsity of an earlier prune stage is always preserved.
+    """
+
+    number_of_clusters: Annotated[int, Field(ge=2, le=256)] = 16
+    cluster_centroids_init: Literal["kmeans_plus_plus"] = "kmeans_plus_plus"
+    train: TrainSettings = TrainSettings(epochs=2, learning_rate=1e-4)
+
+
+class QuantizeSettings(StrictModel):
+    """Quantization-aware training to 8 bits (Jacob et al. 2018, arXiv:1712.05877).
+
+    Sparsity and clusters of earlier stages are preserved: the scheme follows from the candidate's trace.
+    """
+
+    num_bits: Literal[8] = 8
+    train: TrainSettings = TrainSettings(epochs=2, learning_rate=1e-4)
+
+
+class RepresentativeDataset(StrictModel):
+    """Examples that calibrate activation ranges: a seeded, class-stratified draw from the training split."""
+
+    samples: Annotated[int, Field(ge=1, le=100_000)] = 200
+    seed: int = 0
+
+
+class ConvertSettings(StrictModel):
+    """How the Keras model becomes a ``.tflite`` file.
+
+    Attributes:
+        quantization: ``float32``, ``float16`` weights, ``dynamic_range`` int8 weights, or full ``int8``.
+        io: type of the input and output tensors; ``int8`` only with ``quantization: int8``.
+        representative_dataset: used by ``int8`` without a quantize stage; ignored otherwise.
+    """
+
+    quantization: Literal["float32", "float16", "dynamic_range", "int8"] = "float32"
+    io: Literal["float32", "int8"] = "float32"
+    representative_dataset: RepresentativeDataset = RepresentativeDataset()
+
+    @model_validator(mode="after")
+    def _integer_io_needs_integer_model(self) -> "ConvertSettings":
+        if self.io == "int8" and self.quantization != "int8":
+            raise ValueError(f"io int8 needs quantization int8, not {self.quantization}")
+        return self

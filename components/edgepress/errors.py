@@ -1,0 +1,55 @@
+"""The error tree, and the exit code that each branch means.
+
+    EdgePressError                1  anything that went wrong while working
+    ├── InputError                2  what the user gave is wrong: one line says what, where and what to do
+    │   ├── ConfigError              a configuration file, a key or a value
+    │   ├── DataError                a data source or a dataset directory
+    │   └── ModelError               a model file or a user's module
+    ├── StageError                1  a stage cannot go on for this recipe; the step turns it into a failed candidate
+    ├── StorageError              1  an object store cannot be reached, refuses, or holds something else than expected
+    └── IntegrityError            1  a file is not the one whose digest was recorded
+
+A rejected or inconclusive gate is a verdict and not an error; its exit codes stand here so that every command agrees on them.
+"""
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_WRONG_INPUT = 2
+EXIT_REJECTED = 10
+EXIT_INCONCLUSIVE = 11
+
+
+class EdgePressError(Exception):
+    """Base of every error that EdgePress raises on purpose. Its text is one line, fit to be shown to the user."""
+
+    exit_code: int = EXIT_FAILED
+
+
+class InputError(EdgePressError):
+    """What the user gave is wrong."""
+
+    exit_code = EXIT_WRONG_INPUT
+
+
+class ConfigError(InputError):
+    """A configuration file, one of its keys or one of its values is wrong."""
+
+
+class DataError(InputError):
+    """A data source or a dataset directory is wrong."""
+
+
+class ModelError(InputError):
+    """A model file or a user's module is wrong."""
+
+
+class StageError(EdgePressError):
+    """A stage cannot go on for its recipe: it diverged, does not apply, or cannot convert."""
+
+
+class StorageError(EdgePressError):
+    """An object store cannot be reached, refuses the request, or does not hold what was asked for."""
+
+
+class IntegrityError(EdgePressError):
+    """A file does not have the digest that was recorded for it."""

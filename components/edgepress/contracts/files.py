@@ -2,10 +2,15 @@
 
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from edgepress.contracts.strict import StrictModel
+from edgepress.errors import InputError
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:
@@ -35,6 +40,30 @@ def fsync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def new_directory(output: Path) -> Iterator[Path]:
+    """Build a directory under a temporary sibling's name and rename it to ``output`` when the block ends without an error.
+
+    An error removes what was built. ``output``'s parent exists; ``output`` itself does not, or is empty.
+
+    Raises:
+        InputError: ``output`` holds something already.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise InputError(f"{output}: exists already; name a directory that does not")
+    temporary = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".tmp", dir=output.parent))
+    temporary.chmod(0o755)  # mkdtemp closes it to everybody else
+    try:
+        yield temporary
+        for path in (temporary, *temporary.rglob("*")):
+            fsync_directory(path)  # a file is synced the same way
+        os.replace(temporary, output)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    fsync_directory(output.parent)
 
 
 def write_json(path: Path, value: StrictModel | dict[str, Any] | list[Any]) -> None:

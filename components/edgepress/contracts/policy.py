@@ -1,9 +1,11 @@
 """What the gate demands: thresholds that must all hold, and the objective that picks among those that hold them."""
 
+import json
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import Fraction
 
@@ -39,3 +41,9 @@ class GateSettings(StrictModel):
         """Whether any threshold is set."""
         groups = (self.accuracy, self.latency_p50_ms, self.latency_p95_ms, self.size_bytes, self.size_gzip_bytes)
         return any(value is not None for group in groups for value in group.model_dump().values())
+
+
+def policy_digest(policy: GateSettings) -> str:
+    """Digest of a policy: of its JSON with sorted keys, no spaces and every default written out."""
+    canonical = json.dumps(policy.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return digest_bytes(canonical.encode())

@@ -1,0 +1,224 @@
+"""An S3 bucket as an object store: Amazon's, or any server that speaks the same protocol and honours ``If-None-Match: *``."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,  # noqa: A004 - botocore's own; Python's never leaves it
+    CredentialRetrievalError,
+    HTTPClientError,
+    IncompleteReadError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ResponseStreamingError,
+)
+
+from edgepress.errors import ConfigError, StorageError
+
+EMBEDDED_ENDPOINT_VARIABLE = "EDGEPRESS_EMBEDDED_STORE"
+"""Set by the embedded store to its endpoint. Only there does a missing bucket get created: elsewhere it may be a spelling mistake."""
+
+CONNECT_TIMEOUT_S = 3
+READ_TIMEOUT_S = 20
+ATTEMPTS = 3
+"""With the timeouts above, an endpoint that swallows packets is given up after about 12 s, one that never answers after 65 s."""
+
+_CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+_WRONG_CREDENTIALS = frozenset(
+    {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId", "TokenRefreshRequired"}
+)
+_OVERLOADED = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"})
+
+T = TypeVar("T")
+
+
+class S3Store:
+    """An ``ObjectStore`` on one bucket. Opening it contacts nobody, except to create the bucket of the embedded store."""
+
+    def __init__(self, bucket: str, endpoint_url: str | None = None) -> None:
+        if endpoint_url is not None and (urlsplit(endpoint_url).scheme not in ("http", "https") or not urlsplit(endpoint_url).hostname):
+            raise ConfigError(f"endpoint_url: '{endpoint_url}' is not a URL such as https://s3.example.org")
+        self._bucket = bucket
+        self._client = self._connect(endpoint_url)
+        self._endpoint: str = self._client.meta.endpoint_url
+        if os.environ.get(EMBEDDED_ENDPOINT_VARIABLE) == self._endpoint:
+            self._create_bucket()
+
+    @property
+    def address(self) -> str:
+        return f"{self._endpoint}, bucket '{self._bucket}'"
+
+    def put_file(self, key: str, path: Path) -> None:
+        with path.open("rb") as file, self._explaining(key):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=file)
+
+    def put_bytes(self, key: str, content: bytes) -> None:
+        with self._explaining(key):
+            self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        with self._explaining(key):
+            try:
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) in ("PreconditionFailed", "412"):
+                    return False
+                if _code(error) in ("NotImplemented", "501"):
+                    raise StorageError(
+                        f"{self.address}: does not support conditional writes (If-None-Match), without which a release cannot be "
+                        f"published safely; use a store that does"
+                    ) from error
+                raise
+            return True
+
+    def get_bytes(self, key: str) -> bytes:
+        def read() -> bytes:
+            content: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+            return content
+
+        with self._explaining(key):
+            return _retried(read)
+
+    def download_file(self, key: str, path: Path) -> None:
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+        def read() -> None:
+            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            with temporary.open("wb") as file:
+                _copy(body, file)
+
+        try:
+            with self._explaining(key):
+                _retried(read)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def list_keys(self, prefix: str = "") -> list[str]:
+        with self._explaining(prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            return sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))
+
+    def exists(self, key: str) -> bool:
+        # Not HEAD: its 404 cannot tell a missing object from a missing bucket, and carries no reason for a refusal.
+        with self._explaining(key):
+            page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
+            return any(entry["Key"] == key for entry in page.get("Contents", ()))
+
+    def delete(self, key: str) -> None:
+        with self._explaining(key):
+            self._client.delete_object(Bucket=self._bucket, Key=key)
+
+    @staticmethod
+    def _connect(endpoint_url: str | None) -> Any:
+        session = boto3.session.Session()
+        own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        loopback = own_endpoint is not None and urlsplit(own_endpoint).hostname in ("127.0.0.1", "::1", "localhost")
+        config = Config(
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            # A server of one's own seldom has a DNS name per bucket, and not every one knows Amazon's newer checksum trailers.
+            s3={"addressing_style": "path" if own_endpoint else "auto"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            proxies={} if loopback else None,
+        )
+        region = session.region_name or "us-east-1"
+        try:
+            return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+        except (BotoCoreError, ValueError) as error:
+            raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({_one_line(error)})") from error
+
+    def _create_bucket(self) -> None:
+        with self._explaining(""):
+            try:
+                self._client.create_bucket(Bucket=self._bucket)
+            except ClientError as error:
+                if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+
+    @contextmanager
+    def _explaining(self, key: str) -> Iterator[None]:
+        """Turn whatever botocore raises into one line that says where, why and what to do."""
+        try:
+            yield
+        except ClientError as error:
+            raise StorageError(f"{self.address}: {self._refusal(error, key)}") from error
+        except (NoCredentialsError, CredentialRetrievalError) as error:
+            raise StorageError(f"{self.address}: there are no credentials; set {_CREDENTIALS}") from error
+        except PartialCredentialsError as error:
+            raise StorageError(f"{self.address}: the credentials are incomplete; set both {_CREDENTIALS}") from error
+        except (ConnectionError, HTTPClientError) as error:
+            raise StorageError(
+                f"{self.address}: the endpoint cannot be reached after {ATTEMPTS} attempts ({type(error).__name__}); "
+                f"check endpoint_url and the network"
+            ) from error
+        except BotoCoreError as error:
+            raise StorageError(f"{self.address}: '{key}' failed ({_one_line(error)})") from error
+
+    def _refusal(self, error: ClientError, key: str) -> str:
+        code = _code(error)
+        if code in ("AccessDenied", "403", "AllAccessDisabled"):
+            return f"access denied to '{key}' for this access key; grant it reading, writing, listing and deleting on this bucket"
+        if code in _WRONG_CREDENTIALS:
+            return f"the credentials were not accepted ({code}); check {_CREDENTIALS}"
+        if code == "NoSuchBucket":
+            return "there is no such bucket; create it, or correct the URI"
+        if code in ("NoSuchKey", "404"):
+            return f"there is no '{key}'"
+        if code in _OVERLOADED:
+            return f"the server failed or is overloaded ({code}) after {ATTEMPTS} attempts; try again later"
+        return f"refused '{key}' ({code}: {_one_line(error.response.get('Error', {}).get('Message', ''))})"
+
+
+def _retried(read: Callable[[], T]) -> T:
+    """Read again when a connection breaks within a body, which botocore's own retries do not cover."""
+    for attempt in range(ATTEMPTS - 1):
+        try:
+            return read()
+        except (IncompleteReadError, ResponseStreamingError):
+            time.sleep(0.2 * 2**attempt)
+    return read()
+
+
+def _copy(body: Any, file: BinaryIO) -> None:
+    shutil.copyfileobj(body, file, 1 << 20)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def answers_to(endpoint_url: str, access_key: str, secret_key: str) -> bool:
+    """Whether a server answers there, within a second, and takes these credentials."""
+    config = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1}, proxies={})
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=config,
+    )
+    try:
+        client.list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True

@@ -1,0 +1,81 @@
+"""The seam between EdgePress and wherever objects live: a flat map from keys to bytes.
+
+A key is a relative POSIX path such as ``releases/digits/manifest.json``. Writes are whole or not at all: nobody ever reads half an object.
+"""
+
+import re
+from pathlib import Path
+from typing import Protocol
+
+from edgepress.errors import ConfigError
+
+_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
+
+
+class ObjectStore(Protocol):
+    """What every store can do. Every method raises ``StorageError``, in one line, when the store is unreachable or refuses."""
+
+    @property
+    def address(self) -> str:
+        """Where this store is, for messages: endpoint and bucket, or a folder."""
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Write a file's content under a key, over what is there."""
+
+    def put_bytes(self, key: str, content: bytes) -> None:
+        """Write bytes under a key, over what is there."""
+
+    def put_if_absent(self, key: str, content: bytes) -> bool:
+        """Write bytes under a key unless something is there; atomic among concurrent writers.
+
+        Returns:
+            Whether this call wrote. False also after a retry of a write whose first answer was lost: compare the content.
+        """
+
+    def get_bytes(self, key: str) -> bytes:
+        """The object under a key. A key that is not there raises ``StorageError``."""
+
+    def download_file(self, key: str, path: Path) -> None:
+        """Write the object under a key into a local file, atomically. A key that is not there raises ``StorageError``."""
+
+    def list_keys(self, prefix: str = "") -> list[str]:
+        """All keys that begin with a string, sorted."""
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an object under a key."""
+
+    def delete(self, key: str) -> None:
+        """Remove the object under a key; nothing happens when there is none."""
+
+
+def open_store(uri: str, endpoint_url: str | None = None) -> tuple[ObjectStore, str]:
+    """Open the store that a URI names.
+
+    Args:
+        uri: ``s3://bucket/prefix`` or a local path.
+        endpoint_url: of an S3-compatible server; None takes ``AWS_ENDPOINT_URL_S3`` or ``AWS_ENDPOINT_URL``, else Amazon's own.
+            Credentials come from the environment (``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY``).
+
+    Returns:
+        The store, and the key (or prefix of keys) that the URI names within it, without slashes at its ends; empty for a local path.
+
+    Raises:
+        ConfigError: the URI names no bucket or a scheme other than ``s3``, or the endpoint is not a URL.
+    """
+    if uri.startswith("s3://"):
+        bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+        if not bucket:
+            raise ConfigError(f"{uri}: names no bucket; write s3://bucket/prefix")
+        from edgepress.storage.s3 import S3Store  # boto3 takes 0.3 s to import; local paths do without
+
+        return S3Store(bucket, endpoint_url), prefix.strip("/")
+    if _SCHEME.match(uri):
+        raise ConfigError(f"{uri}: is neither s3://bucket/prefix nor a local path")
+    from edgepress.storage.filesystem import FilesystemStore
+
+    return FilesystemStore(Path(uri)), ""
+
+
+def join_key(*parts: str) -> str:
+    """Join parts of a key with single slashes, leaving empty ones out."""
+    return "/".join(part.strip("/") for part in parts if part.strip("/"))

@@ -1,7 +1,7 @@
 """What was measured of one candidate on one split. The evaluation directory:
 
-    evaluation.json     the record below
-    predictions.npy     int64 [n], the predicted label of each example in the split's order; absent when the candidate failed
+evaluation.json     the record below
+predictions.npy     int64 [n], the predicted label of each example in the split's order; absent when the candidate failed
 """
 
 from pathlib import Path
@@ -27,15 +27,15 @@ class SliceMetrics(StrictModel):
 
 
 class LayerWeights(StrictModel):
-    """One weight tensor as it stands in the shipped file: what compression really delivered.
+    """One kernel (weight tensor other than a bias) as it stands in the shipped file: what compression really delivered.
 
     Attributes:
         tensor: its name in the file.
-        op: the operator that reads it, e.g. ``CONV_2D``.
+        op: the operator that computes with it, e.g. ``CONV_2D``, also where DEQUANTIZE stands between.
         dtype: as stored, e.g. ``int8``.
         elements: number of weights.
         sparsity: share of exact zeros (of the zero point, for quantized tensors).
-        distinct_values: number of different stored values.
+        distinct_values: number of different stored values; per-channel scales are not applied.
     """
 
     tensor: str
@@ -54,9 +54,9 @@ class EvaluationMetrics(StrictModel):
         agreement: share of examples where candidate and baseline predict the same.
         regressions: examples the baseline gets right and the candidate wrong; ``corrections`` the other way round.
         size_bytes, size_gzip_bytes: of the ``.tflite`` file, raw and after gzip level 9.
-        parameters: elements of all weight tensors in the file.
-        macs: multiply-accumulates of one inference.
-        sparsity: share of zeros over all weight tensors.
+        parameters: elements of all learned constants in the file: kernels, biases, and scales that were not folded away.
+        macs: multiply-accumulates of one inference; None when the file holds an operator whose count is not known (recurrent, custom).
+        sparsity: share of zeros over all kernels, i.e. over ``Evaluation.layers``; biases are never pruned and do not count.
     """
 
     accuracy: float
@@ -66,7 +66,7 @@ class EvaluationMetrics(StrictModel):
     size_bytes: int
     size_gzip_bytes: int
     parameters: int
-    macs: int
+    macs: int | None
     sparsity: float
 
 

@@ -17,11 +17,12 @@ class Hardware(StrictModel):
 
     Attributes:
         hardware_class: the name that thresholds are worth something on; ``class`` in the verdict.
-        cpu: model name and the vector extensions that matter, e.g. ``AMD EPYC (avx2, fma)``.
+        cpu: model name and the vector extensions that matter, e.g. ``AMD EPYC (avx2, fma, avx)``.
         cores: logical processors.
         runtime: e.g. ``litert 2.3.0``.
         threads: of the interpreter.
         load_average_1m: when the benchmark began; well above 0 means something else ran.
+        pinned_core: the logical processor that the benchmark kept to; None when it was free to wander.
     """
 
     hardware_class: str
@@ -30,13 +31,17 @@ class Hardware(StrictModel):
     runtime: str
     threads: int
     load_average_1m: float
+    pinned_core: int | None = None
 
 
 class Latency(StrictModel):
-    """Latency of one model, ``invoke()`` alone, in milliseconds.
+    """Latency of one model at batch 1, ``invoke()`` alone, in milliseconds.
 
-    ``ratio_to_baseline`` is the median over rounds of (model's median / baseline's median) within the same round, with the
-    2.5 and 97.5 percentiles of a bootstrap over rounds beside it.
+    Attributes:
+        invocations: how many the percentiles are over.
+        latency_p99_ms: None below 1,000 invocations: fewer than ten would lie beyond it.
+        ratio_to_baseline: median over rounds of (model's median / baseline's median) within the same round.
+        ratio_interval: the 2.5 and 97.5 percentiles of a bootstrap of that over rounds.
     """
 
     recipe: str
@@ -44,7 +49,7 @@ class Latency(StrictModel):
     invocations: int
     latency_p50_ms: float
     latency_p95_ms: float
-    latency_p99_ms: float
+    latency_p99_ms: float | None
     ratio_to_baseline: float
     ratio_interval: tuple[float, float]
 

@@ -1,0 +1,143 @@
+"""The step ``benchmark``: the latency of all candidates and the baseline, on this machine."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgepress.benchmark.affinity import pinned_to_fastest_core
+from edgepress.benchmark.exclusive import exclusive, lock_path
+from edgepress.benchmark.hardware import describe_hardware
+from edgepress.benchmark.protocol import Subject, measure
+from edgepress.benchmark.summary import percentile_ms, ratio_to_baseline
+from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, read_candidate
+from edgepress.contracts.config import BenchmarkSettings
+from edgepress.contracts.dataset import DatasetDirectory, open_dataset
+from edgepress.contracts.digest import digest_bytes
+from edgepress.contracts.files import new_directory, write_json
+from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
+from edgepress.errors import InputError, IntegrityError, ModelError
+from edgepress.task import task
+
+_EXAMPLES = 64
+"""Real inputs that invocations cycle through: enough to vary data-dependent work, few enough to hold for every model."""
+
+
+@task("benchmark")
+def benchmark(*, settings: BenchmarkSettings, baseline: Path, candidates: list[Path], dataset: Path, output: Path) -> None:
+    """Measure the latency of all candidates and the baseline, interleaved in one process and one thread.
+
+    p50, p95 and p99 are percentiles over all counted invocations of a model, rounds x invocations_per_round of them (1,500 by default);
+    p99 is left out below 1,000. Inputs are examples of the validation split. A candidate that failed, or that LiteRT cannot run, is
+    absent from the result. Only one benchmark runs on a machine at a time; another one waits.
+
+    Args:
+        settings: the latency protocol.
+        baseline: the baseline's candidate directory, after convert.
+        candidates: a candidate directory, after convert.
+        dataset: dataset directory.
+        output: directory to write benchmark.json into.
+    """
+    opened = open_dataset(dataset)
+    records = [_read(path, opened) for path in (baseline, *candidates)]
+    _check_names(records, candidates)
+    models = [
+        (record, subject)
+        for record, path in zip(records, (baseline, *candidates), strict=True)
+        if (subject := _open(record, path / TFLITE_NAME, opened, settings.threads)) is not None
+    ]
+    with exclusive(lock_path()), pinned_to_fastest_core(settings.pin_to_core) as core:
+        hardware = _describe(settings, core)
+        invocations = settings.rounds * settings.invocations_per_round
+        print(f"benchmark: {len(models)} models, {invocations} invocations each, on {hardware.cpu}", flush=True)
+        durations_ns = measure([subject for _, subject in models], settings, report=lambda line: print(line, flush=True))
+    latencies = _summarise([record for record, _ in models], durations_ns)
+    for latency in latencies:
+        print(f"benchmark: {latency.recipe}: p50 {latency.latency_p50_ms:.3f} ms, {latency.ratio_to_baseline:.2f} of the baseline's")
+    with new_directory(output) as directory:
+        write_json(directory / BENCHMARK_NAME, Benchmark(hardware=hardware, rounds=settings.rounds, models=latencies))
+
+
+def _read(path: Path, dataset: DatasetDirectory) -> CandidateRecord:
+    record = read_candidate(path)
+    if record.dataset_digest != dataset.manifest.digest:
+        raise IntegrityError(
+            f"{path}: was made from dataset {record.dataset_digest}, but {dataset.path} is {dataset.manifest.digest}; "
+            "benchmark it on the dataset that it was made from"
+        )
+    return record
+
+
+def _check_names(records: Sequence[CandidateRecord], candidates: Sequence[Path]) -> None:
+    first, *others = (record.recipe for record in records)
+    if first != BASELINE:
+        raise InputError(f"baseline: is a candidate of recipe {first}; give the baseline's candidate directory")
+    for name, path in zip(others, candidates, strict=True):
+        if name == BASELINE or others.count(name) > 1:
+            raise InputError(f"{path}: recipe {name} is there more than once; each model must have a name of its own")
+
+
+def _open(record: CandidateRecord, path: Path, dataset: DatasetDirectory, threads: int) -> Subject | None:
+    """A model ready to be timed, run once; None for a candidate that cannot be, with a line that says why."""
+    from edgepress.litert import LiteRTModel
+
+    if record.failure is not None:
+        print(f"benchmark: {record.recipe}: left out, it failed at {record.failure.stage}: {record.failure.reason}")
+        return None
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path}: cannot be read ({error.strerror}); convert the candidate again") from error
+    digest = digest_bytes(content)
+    if digest != record.tflite_digest:
+        raise IntegrityError(f"{path}: has digest {digest}, but its record says {record.tflite_digest}; convert the candidate again")
+    inputs = {name: array[:_EXAMPLES] for name, array in dataset.split("validation").inputs.items()}
+    try:
+        model = LiteRTModel(content, TFLITE_NAME, threads)
+        examples = model.encode(inputs)
+        model.set_example(examples, 0)
+        model.invoke()
+    except ModelError as error:
+        if record.recipe == BASELINE:
+            raise
+        print(f"benchmark: {record.recipe}: left out, {error}")
+        return None
+    count = len(examples[0])
+    return Subject(name=record.recipe, set_example=lambda index: model.set_example(examples, index % count), invoke=model.invoke)
+
+
+def _describe(settings: BenchmarkSettings, core: int | None) -> Hardware:
+    from edgepress.litert import runtime_version
+
+    hardware = describe_hardware(runtime_version(), settings.threads, settings.hardware_class, core)
+    if hardware.load_average_1m > hardware.cores / 2:
+        print(
+            f"benchmark: the load average is {hardware.load_average_1m:.1f} on {hardware.cores} cores, so other work runs; "
+            "ratios hold, absolute latencies may be too high",
+            flush=True,
+        )
+    return hardware
+
+
+def _summarise(records: Sequence[CandidateRecord], durations_ns: NDArray[np.int64]) -> tuple[Latency, ...]:
+    latencies = []
+    for record, model_ns in zip(records, durations_ns, strict=True):
+        ratio = ratio_to_baseline(model_ns, durations_ns[0])
+        p50, p95 = percentile_ms(model_ns, 50), percentile_ms(model_ns, 95)
+        assert record.tflite_digest is not None
+        assert p50 is not None
+        assert p95 is not None  # BenchmarkSettings asks for enough invocations
+        latencies.append(
+            Latency(
+                recipe=record.recipe,
+                model_digest=record.tflite_digest,
+                invocations=model_ns.size,
+                latency_p50_ms=p50,
+                latency_p95_ms=p95,
+                latency_p99_ms=percentile_ms(model_ns, 99),
+                ratio_to_baseline=ratio.value,
+                ratio_interval=ratio.interval,
+            )
+        )
+    return tuple(latencies)

@@ -1,0 +1,94 @@
+# The commands of users and contributors; `make` alone lists them.
+
+CONFIG ?= fashion-mnist
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+EXTRAS := trainer,evaluator,releaser,controller,agent,pipelines,dev
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+
+# TensorFlow spreads one test over all cores, the pure tests do not: so only the latter run in parallel processes.
+QUICK_TESTS := $(wildcard tests/unit tests/architecture)
+ENGINE_TESTS := $(wildcard tests/ml tests/pipelines)
+ADDED_TESTS := $(wildcard tests/faults tests/browser tests/packaging)
+
+DATASET := /usr/share/datasets/fashion-mnist
+APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+IS_ROOT_WITH_APT := test "$$(id -u)" = 0 && command -v apt-get >/dev/null
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.PHONY: help setup run data test test-added test-full lint format check bench constraints clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## create .venv with everything, at the versions of constraints.txt
+
+# The stamp is written last, so a set-up that was interrupted goes on where it stopped.
+$(INSTALLED): pyproject.toml constraints.txt
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  python=$$(sh .ci/find-python $(PYTHON)) || exit 1; \
+	  echo "Creating $(VENV) with $$($$python --version)."; \
+	  $$python -m venv --clear $(VENV) || exit 1; \
+	fi
+	@echo "Installing the packages of constraints.txt into $(VENV): about 2.5 GB, some minutes the first time."
+	@$(PIP) install -c constraints.txt setuptools wheel
+	@$(PIP) install -c constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]'
+	@touch $@
+
+run: setup data ## train, compress, judge and bundle a model (CONFIG=fashion-mnist or CONFIG=digits)
+	@$(BIN)/edgepress run pipelines/edgepress_pipelines/configs/$(CONFIG).yaml; code=$$?; \
+	if [ $$code = 2 ] && [ '$(CONFIG)' = fashion-mnist ] && [ ! -d $(DATASET) ]; then \
+	  echo "If Fashion-MNIST cannot be had on this machine, go on with the digits that scikit-learn ships: make run CONFIG=digits" >&2; \
+	fi; exit $$code
+
+# Without root or apt, or when apt cannot find the package, the run itself downloads the data.
+data:
+	@if [ '$(CONFIG)' = fashion-mnist ] && [ ! -d $(DATASET) ] && $(IS_ROOT_WITH_APT); then \
+	  echo "Installing Debian's package dataset-fashion-mnist."; \
+	  { $(APT) update && $(APT) install -y --no-install-recommends dataset-fashion-mnist >/dev/null; } \
+	    || echo "apt-get could not install dataset-fashion-mnist; the run will try to download the data instead." >&2; \
+	fi
+
+test: setup ## every test that a contributor runs (under 15 minutes on 2 cores)
+	@$(PYTEST) -q -n 2 $(QUICK_TESTS)
+	@$(PYTEST) -q $(ENGINE_TESTS)
+
+test-added: setup ## only what test-full adds to test: fault injection, browser, packaging
+	@if ! command -v chromium >/dev/null; then \
+	  if $(IS_ROOT_WITH_APT); then \
+	    echo "Installing Debian's package chromium."; \
+	    $(APT) update && $(APT) install -y --no-install-recommends chromium >/dev/null; \
+	  else \
+	    echo "make test-full needs the browser chromium: sudo apt-get install chromium" >&2; exit 1; \
+	  fi; \
+	fi
+	@$(PYTEST) -q $(ADDED_TESTS)
+
+test-full: test test-added ## everything that CI runs: test and test-added
+
+lint: setup ## ruff, mypy (strict) and import-linter
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: setup ## let ruff format and fix what it can
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+check: lint test ## lint and test: what to run before a commit
+
+bench: setup ## measure the figures of the README; resumes where it stopped
+	@$(BIN)/python -m tests.benchmarks
+
+constraints: setup ## resolve every extra anew and rewrite constraints.txt
+	@$(BIN)/python .ci/renew_constraints.py '$(EXTRAS)'
+
+clean: ## remove build products and caches; .venv and .edgepress stay
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find components pipelines tests -name __pycache__ -type d -prune -exec rm -rf {} +

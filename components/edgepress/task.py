@@ -32,7 +32,7 @@ class TaskEvent(StrictModel):
 
     task: str
     recipe: str | None
-    state: Literal["started", "succeeded", "failed"]
+    state: Literal["started", "succeeded", "cached", "failed"]
     unix_time_s: float
     duration_s: float | None = None
     message: str | None = None

@@ -61,6 +61,8 @@ class PruneSettings(StrictModel):
     def _sparsity_rises(self) -> "PruneSettings":
         if self.schedule == "polynomial" and self.initial_sparsity > self.final_sparsity:
             raise ValueError(f"initial_sparsity {self.initial_sparsity} is above final_sparsity {self.final_sparsity}")
+        if self.schedule == "constant" and self.initial_sparsity != 0.0:
+            raise ValueError("initial_sparsity belongs to schedule polynomial; constant holds final_sparsity from begin_step on")
         if self.end_step is not None and self.end_step <= self.begin_step:
             raise ValueError(f"end_step {self.end_step} is not after begin_step {self.begin_step}")
         return self
@@ -80,13 +82,23 @@ class ClusterSettings(StrictModel):
     train: TrainSettings = TrainSettings(epochs=2, learning_rate=1e-4)
 
 
+Granularity = Literal["per_channel", "per_tensor"]
+
+
 class QuantizeSettings(StrictModel):
     """Quantization-aware training to 8 bits (Jacob et al. 2018, arXiv:1712.05877).
 
     Sparsity and clusters of earlier stages are preserved: the scheme follows from the candidate's trace.
+
+    Attributes:
+        num_bits: of weights and activations.
+        granularity: ``per_channel`` gives each channel of a convolution its own scale; ``per_tensor`` one to the whole kernel, so that
+            each cluster of an earlier cluster stage is stored as one integer and the file packs better. Depthwise kernels always
+            have one a channel.
     """
 
     num_bits: Literal[8] = 8
+    granularity: Granularity = "per_channel"
     train: TrainSettings = TrainSettings(epochs=2, learning_rate=1e-4)
 
 
@@ -103,11 +115,13 @@ class ConvertSettings(StrictModel):
     Attributes:
         quantization: ``float32``, ``float16`` weights, ``dynamic_range`` int8 weights, or full ``int8``.
         io: type of the input and output tensors; ``int8`` only with ``quantization: int8``.
+        granularity: of int8 weights' scales, ``per_channel`` or ``per_tensor``; after a quantize stage its granularity holds.
         representative_dataset: used by ``int8`` without a quantize stage; ignored otherwise.
     """
 
     quantization: Literal["float32", "float16", "dynamic_range", "int8"] = "float32"
     io: Literal["float32", "int8"] = "float32"
+    granularity: Granularity = "per_channel"
     representative_dataset: RepresentativeDataset = RepresentativeDataset()
 
     @model_validator(mode="after")

@@ -1,0 +1,116 @@
+"""What the terminal shows while a run goes on: what a display must offer, the plain one, and which one fits the terminal.
+
+The live one is in ``live_display.py``.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+
+from edgepress.contracts.candidate import BASELINE
+from edgepress.task import TaskEvent
+
+NOT_RECIPES = (BASELINE, "nominee")
+"""What tasks on the baseline and on the nominee carry in the place of a recipe's name."""
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task that a run is going to go through.
+
+    Attributes:
+        task: its name, as in its events.
+        recipe: the recipe it works for, ``baseline`` or ``nominee`` for tasks on those, None for a task of the whole run.
+        applied: False for a stage that the recipe leaves out: it only passes its model through.
+    """
+
+    task: str
+    recipe: str | None
+    applied: bool
+
+
+class RunListener(Protocol):
+    """What the engine tells about a run. Calls may come from any thread, one at a time for each task."""
+
+    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
+        """The run has its identity and its plan; called once, first."""
+
+    def task_event(self, event: TaskEvent) -> None:
+        """A task changed its state. A succeeded one with a message yielded a failed candidate; the message is the reason."""
+
+    def note(self, text: str) -> None:
+        """One line worth knowing, e.g. where the store listens."""
+
+
+class RunDisplay(RunListener, AbstractContextManager["RunDisplay"], Protocol):
+    """A listener that shows what it hears, from entering it to leaving it."""
+
+
+class PlainDisplay(RunDisplay):
+    """One line an event, with the time since the run began: for logs, pipes and dumb terminals. Plain ASCII but for what others wrote."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began_s = time.monotonic()
+        self._passing_through: set[tuple[str, str | None]] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Nothing is left open."""
+
+    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
+        self._passing_through = {(planned.task, planned.recipe) for planned in tasks if not planned.applied}
+        self._line(f"run {run_id}: {len(tasks) - len(self._passing_through)} tasks, logs in {run_dir / 'logs'}")
+
+    def task_event(self, event: TaskEvent) -> None:
+        passes_through = (event.task, event.recipe) in self._passing_through
+        if passes_through and event.state != "failed":
+            return
+        name = f"{event.recipe}: {event.task}" if event.recipe else event.task
+        match event.state:
+            case "started":
+                self._line(f"{name} started")
+            case "succeeded":
+                took = f" in {format_duration(event.duration_s)}" if event.duration_s is not None else ""
+                self._line(f"{name} gave a failed candidate{took}: {event.message}" if event.message else f"{name} done{took}")
+            case "cached":
+                self._line(f"{name} reused from an earlier run")
+            case "failed":
+                self._line(f"{name} failed: {event.message or 'see its log'}")
+
+    def note(self, text: str) -> None:
+        self._line(text)
+
+    def _line(self, text: str) -> None:
+        self._console.print(f"[{time.monotonic() - self._began_s:7.1f} s] {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def choose_display(console: Console, title: str, *, plain: bool) -> RunDisplay:
+    """The live display on a terminal that can redraw; plain lines with ``--plain``, ``NO_COLOR``, a pipe, or a terminal without UTF-8."""
+    redraws = console.is_terminal and not console.is_dumb_terminal and console.encoding.lower().startswith("utf")
+    if plain or os.environ.get("NO_COLOR") or not redraws:
+        return PlainDisplay(console)
+    from edgepress_pipelines.live_display import LiveDisplay
+
+    return LiveDisplay(console, title)
+
+
+def format_duration(seconds: float) -> str:
+    """``0.4 s``, ``12 s``, ``1m 05s``, ``2h 03m``."""
+    if seconds < 9.95:
+        return f"{seconds:.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

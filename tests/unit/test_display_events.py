@@ -1,0 +1,211 @@
+"""The displays, fed with the events of a run."""
+
+import io
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from edgepress.task import TaskEvent
+from edgepress_pipelines.display import PlainDisplay, PlannedTask, RunListener, choose_display, format_duration
+from edgepress_pipelines.live_display import LiveDisplay
+
+STAGES = ("prune", "quantize", "convert", "evaluate")
+
+
+def plan(recipes: Sequence[str]) -> list[PlannedTask]:
+    tasks = [PlannedTask("ingest", None, True), PlannedTask("train", "baseline", True), PlannedTask("evaluate_test", "baseline", True)]
+    tasks += [PlannedTask(stage, recipe, stage != "quantize") for recipe in recipes for stage in STAGES]
+    return [*tasks, PlannedTask("benchmark", None, True), PlannedTask("evaluate_test", "nominee", True), PlannedTask("release", None, True)]
+
+
+def event(task: str, recipe: str | None, state: str, *, took_s: float | None = None, message: str | None = None) -> TaskEvent:
+    return TaskEvent.model_validate(
+        {"task": task, "recipe": recipe, "state": state, "unix_time_s": time.time(), "duration_s": took_s, "message": message}
+    )
+
+
+def console_of(stream: io.StringIO, *, terminal: bool, width: int = 80, height: int = 24) -> Console:
+    return Console(
+        file=stream, width=width, height=height, force_terminal=terminal, color_system=None, highlight=False, legacy_windows=False
+    )
+
+
+def frame(display: LiveDisplay, width: int = 80, height: int = 24) -> list[str]:
+    """What the live display would draw now."""
+    console = Console(width=width, height=height, color_system=None, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(display)
+    return capture.get().splitlines()
+
+
+def row(lines: list[str], label: str) -> list[str]:
+    return next(line.split() for line in lines if line.startswith(label))
+
+
+def tell(display: RunListener) -> None:
+    display.run_started("run-1", Path("/w/runs/run-1"), plan(["int8", "pruned"]))
+    display.task_event(event("ingest", None, "started"))
+    display.task_event(event("ingest", None, "succeeded", took_s=1.25))
+    display.task_event(event("train", "baseline", "cached"))
+    display.task_event(event("evaluate_test", "baseline", "started"))
+    display.task_event(event("evaluate_test", "baseline", "succeeded", took_s=2.0))
+    display.task_event(event("prune", "int8", "started"))
+    display.task_event(event("prune", "int8", "succeeded", took_s=3.0, message="the loss became NaN"))
+    display.task_event(event("quantize", "int8", "started"))
+    display.task_event(event("quantize", "int8", "succeeded", took_s=0.1))
+    display.task_event(event("convert", "int8", "started"))
+    display.task_event(event("convert", "int8", "succeeded", took_s=0.1))
+    display.task_event(event("prune", "pruned", "started"))
+    display.task_event(event("benchmark", None, "started"))
+    display.task_event(event("benchmark", None, "failed", took_s=61.0, message="no room on the disk"))
+    display.task_event(event("evaluate_test", "nominee", "started"))
+
+
+def test_plain_lines_say_each_event_once_and_leave_out_what_passes_through() -> None:
+    stream = io.StringIO()
+    with PlainDisplay(console_of(stream, terminal=False)) as display:
+        tell(display)
+        display.note("store at http://127.0.0.1:1 [a] " + "x" * 100)
+    lines = [line.split("] ", 1)[1] for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "run run-1: 12 tasks, logs in /w/runs/run-1/logs",
+        "ingest started",
+        "ingest done in 1.2s",
+        "baseline: train reused from an earlier run",
+        "baseline: evaluate_test started",
+        "baseline: evaluate_test done in 2.0s",
+        "int8: prune started",
+        "int8: prune gave a failed candidate in 3.0s: the loss became NaN",
+        "int8: convert started",
+        "int8: convert done in 0.1s",
+        "pruned: prune started",
+        "benchmark started",
+        "benchmark failed: no room on the disk",
+        "nominee: evaluate_test started",
+        "store at http://127.0.0.1:1 [a] " + "x" * 100,
+    ]
+
+
+def test_the_live_display_shows_the_state_of_each_task() -> None:
+    stream = io.StringIO()
+    display = LiveDisplay(console_of(stream, terminal=True), "EdgePress  demo")
+    tell(display)
+    lines = frame(display)
+    assert row(lines, "EdgePress")[:3] == ["EdgePress", "demo", "run-1"]
+    assert row(lines, "baseline") == ["baseline", "ingest", "✓", "1.2s", "train", "reused", "test", "✓", "2.0s"]
+    assert row(lines, "recipe") == ["recipe", *STAGES]
+    # The stage that gave up is marked; what came after it only passed the failed candidate on.
+    assert row(lines, "int8") == ["int8", "✗", "3.0s", "-", "-", "·"]
+    running = row(lines, "pruned")
+    assert running[2:] == ["0s", "-", "·", "·"]
+    gate = row(lines, "gate")
+    assert gate[:5] == ["gate", "benchmark", "✗", "1m", "01s"]
+    assert gate[5] == "test"
+    assert gate[7:] == ["0s", "release", "·"]
+    printed = stream.getvalue()
+    assert "benchmark: no room on the disk" in printed
+    assert "int8: prune: the loss became NaN" in printed
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 50), (120, 24), (60, 20)])
+def test_twenty_recipes_fit_the_screen(width: int, height: int) -> None:
+    display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
+    recipes = [f"recipe-with-a-long-name-{index}" for index in range(20)]
+    display.run_started("20261124-050233-ab12", Path("/w"), plan(recipes))
+    for recipe in recipes[:12]:
+        for stage in STAGES:
+            display.task_event(event(stage, recipe, "succeeded", took_s=4000.0))
+    display.task_event(event("prune", recipes[19], "started"))
+    lines = frame(display, width, height)
+    assert len(lines) < height - 1
+    assert max(map(len, lines)) <= width
+    shown = [line for line in lines if line.startswith("recipe-")]
+    assert any("0s" in line for line in shown), "the running recipe is always shown"
+    hidden = len(recipes) - len(shown)
+    if hidden:
+        summary = next(line for line in lines if line.startswith("and "))
+        done, waiting = (int(word) for word in summary.split() if word.isdecimal())
+        assert done + waiting == hidden
+
+
+def test_events_from_several_threads_lose_nothing() -> None:
+    display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
+    recipes = [f"r{index}" for index in range(8)]
+    display.run_started("run", Path("/w"), plan(recipes))
+
+    def work(recipe: str) -> None:
+        for stage in STAGES:
+            display.task_event(event(stage, recipe, "started"))
+            frame(display)
+            display.task_event(event(stage, recipe, "succeeded", took_s=1.0))
+
+    threads = [threading.Thread(target=work, args=(recipe,)) for recipe in recipes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = frame(display, height=50)
+    assert [row(lines, recipe) for recipe in recipes] == [[recipe, "✓", "1.0s", "-", "✓", "1.0s", "✓", "1.0s"] for recipe in recipes]
+
+
+def interrupt(display: LiveDisplay) -> None:
+    with display:
+        tell(display)
+        raise KeyboardInterrupt
+
+
+def test_the_live_display_leaves_the_terminal_as_it_was() -> None:
+    stream = io.StringIO()
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(LiveDisplay(console_of(stream, terminal=True), "EdgePress  demo"))
+    assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l"), "the cursor is shown again"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "plain", "environment", "kind"),
+    [
+        (True, False, {}, LiveDisplay),
+        (True, True, {}, PlainDisplay),
+        (False, False, {}, PlainDisplay),
+        (True, False, {"NO_COLOR": "1"}, PlainDisplay),
+        (True, False, {"TERM": "dumb"}, PlainDisplay),
+    ],
+)
+def test_the_display_fits_the_terminal(
+    terminal: bool, plain: bool, environment: dict[str, str], kind: type, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert type(choose_display(console_of(io.StringIO(), terminal=terminal), "demo", plain=plain)) is kind
+
+
+def test_no_live_display_without_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    ascii_stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    console = Console(file=ascii_stream, force_terminal=True)
+    assert isinstance(choose_display(console, "demo", plain=False), PlainDisplay)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0s"),
+        (0.44, "0.4s"),
+        (9.94, "9.9s"),
+        (9.96, "10s"),
+        (59.4, "59s"),
+        (59.6, "1m 00s"),
+        (65, "1m 05s"),
+        (3599.7, "1h 00m"),
+        (7380, "2h 03m"),
+    ],
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text

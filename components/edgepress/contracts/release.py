@@ -1,0 +1,144 @@
+"""The release bundle: everything that is shipped, and ``manifest.json``, which accounts for each byte of it.
+
+manifest.json         the record below; its own digest is the bundle's identity
+model.tflite          what devices run
+saved_model/          what TensorFlow Serving loads
+verdict.json          the judgement that let the bundle out
+golden/inputs.npz     examples of the test split: one array [n, *shape] per named input
+golden/expected.npz   ``outputs``: float32 [n, classes], what model.tflite gave for them when it was bundled
+"""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
+
+from edgepress.contracts.candidate import StageRecord
+from edgepress.contracts.digest import Digest, digest_bytes
+from edgepress.contracts.strict import StrictModel
+from edgepress.contracts.verdict import HardwareStatement
+from edgepress.errors import IntegrityError
+
+MANIFEST_NAME = "manifest.json"
+GOLDEN_INPUTS_NAME = "golden/inputs.npz"
+GOLDEN_EXPECTED_NAME = "golden/expected.npz"
+GOLDEN_OUTPUTS_KEY = "outputs"
+
+
+def _stays_inside(path: str) -> str:
+    parsed = PurePosixPath(path)
+    if parsed.is_absolute() or ".." in parsed.parts or str(parsed) != path or path == "." or "\\" in path or not path.isprintable():
+        raise ValueError("is not a plain relative path inside the bundle")
+    return path
+
+
+BundlePath = Annotated[str, AfterValidator(_stays_inside)]
+UtcTime = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")]
+
+
+class BundleFile(StrictModel):
+    """One file of the bundle."""
+
+    path: BundlePath
+    digest: Digest
+    size_bytes: Annotated[int, Field(ge=0)]
+
+
+class GoldenExamples(StrictModel):
+    """How to see that a machine runs the model as it ran when it was bundled.
+
+    Attributes:
+        examples: number of inputs.
+        tolerance: largest absolute difference of any output value that still counts as the same.
+    """
+
+    examples: Annotated[int, Field(ge=1)]
+    tolerance: Annotated[float, Field(gt=0.0)]
+
+
+class Versions(StrictModel):
+    """What made the bundle, e.g. ``0.1.0``, ``litert 2.3.0``, ``3.11.7``."""
+
+    edgepress: str
+    runtime: str
+    python: str
+
+
+class ReleaseManifest(StrictModel):
+    """What ``manifest.json`` holds.
+
+    Attributes:
+        created: when the bundle was built, UTC.
+        dataset_digest: of the dataset that trained, selected and judged the model.
+        tflite_digest: of ``model.tflite``.
+        saved_model_digest: of the directory ``saved_model/``.
+        verdict_digest: of ``verdict.json``.
+        hardware: that the verdict's latencies hold for.
+        trace: the stages that made the model, in order, with settings and measured facts; their curves stay in the run's report.
+        files: every file of the bundle but the manifest, sorted by path.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    run_id: str
+    recipe: str
+    created: UtcTime
+    versions: Versions
+    dataset_digest: Digest
+    tflite_digest: Digest
+    saved_model_digest: Digest
+    verdict_digest: Digest
+    hardware: HardwareStatement
+    golden: GoldenExamples
+    trace: tuple[StageRecord, ...]
+    files: Annotated[tuple[BundleFile, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _files_are_listed_once(self) -> "ReleaseManifest":
+        paths = [file.path for file in self.files]
+        if paths != sorted(set(paths)) or MANIFEST_NAME in paths:
+            raise ValueError(f"files must be sorted, each listed once, without {MANIFEST_NAME} itself")
+        return self
+
+    def file(self, path: str) -> BundleFile | None:
+        """The entry of a path, or None."""
+        return next((file for file in self.files if file.path == path), None)
+
+
+def parse_manifest(content: bytes, source: str) -> ReleaseManifest:
+    """Read a manifest's bytes.
+
+    Args:
+        content: of ``manifest.json``.
+        source: what to call it in errors.
+
+    Raises:
+        IntegrityError: this is no manifest.
+    """
+    try:
+        return ReleaseManifest.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise IntegrityError(f"{source}: is not a bundle's manifest of schema version 1 ({where}: {first['msg']})") from error
+
+
+def read_manifest(directory: Path) -> tuple[ReleaseManifest, str]:
+    """Read a bundle's manifest, and the bundle's digest, which is the digest of the manifest's bytes.
+
+    Raises:
+        IntegrityError: there is no valid manifest.
+    """
+    path = directory / MANIFEST_NAME
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{path}: cannot be read ({error.strerror}); this is not a release bundle") from error
+    return parse_manifest(content, str(path)), digest_bytes(content)
+
+
+def list_files(directory: Path) -> Iterator[Path]:
+    """Every file below a directory, links included, sorted by relative POSIX path."""
+    files = (path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir())
+    yield from sorted(files, key=lambda path: path.relative_to(directory).as_posix())

@@ -1,0 +1,44 @@
+"""The release step: what passed is bundled and published; nothing else ever is."""
+
+from pathlib import Path
+
+from edgepress.contracts.config import ReleaseSettings
+from edgepress.contracts.files import new_directory
+from edgepress.release.bundle import build_bundle
+from edgepress.release.publish import publish_bundle
+from edgepress.storage import open_store
+from edgepress.task import task
+
+
+@task("release")
+def release(*, name: str, run_id: str, settings: ReleaseSettings, verdict: Path, nominee: Path, dataset: Path, output: Path) -> str:
+    """Bundle the judged nominee and publish it, complete or not at all.
+
+    Refuses unless the verdict passed and is about this very model file and dataset. The bundle's directory appears only after the
+    bundle was published. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+
+    Args:
+        name: of the pipeline's configuration; releases of one name are listed together.
+        run_id: of the run that made the nominee.
+        settings: where to publish, and how many golden examples to ship.
+        verdict: directory with verdict.json.
+        nominee: candidate directory that was judged.
+        dataset: dataset directory.
+        output: the bundle's directory to write; must not exist.
+
+    Prints the URI of the published bundle.
+    """
+    with new_directory(output) as bundle:
+        build_bundle(
+            bundle,
+            name=name,
+            run_id=run_id,
+            verdict=verdict,
+            nominee=nominee,
+            dataset=dataset,
+            golden_examples=settings.golden_examples,
+        )
+        store, prefix = open_store(settings.uri, settings.endpoint_url)
+        published = publish_bundle(bundle, store, prefix)
+    bucket = settings.uri.removeprefix("s3://").partition("/")[0]
+    return f"s3://{bucket}/{published}"

@@ -1,0 +1,74 @@
+"""Verify a bundle: every byte is accounted for, the verdict is about these files, and the model runs here as it ran there."""
+
+from pathlib import Path
+
+from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME
+from edgepress.contracts.digest import digest_file, digest_tree
+from edgepress.contracts.release import GOLDEN_EXPECTED_NAME, GOLDEN_INPUTS_NAME, MANIFEST_NAME, ReleaseManifest, list_files, read_manifest
+from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
+from edgepress.errors import IntegrityError
+from edgepress.release.binding import check_binding
+from edgepress.release.golden import check_golden
+
+
+def verify_bundle(directory: Path) -> tuple[ReleaseManifest, str]:
+    """Verify everything about a bundle.
+
+    Returns:
+        Its manifest and its digest.
+
+    Raises:
+        IntegrityError: a file is missing, unlisted or changed; the verdict did not pass or is about other files; or the model's golden
+            outputs differ on this machine.
+        ModelError: LiteRT cannot run the model here.
+    """
+    manifest, digest = verify_files(directory)
+    check_golden(directory, manifest.golden)
+    return manifest, digest
+
+
+def verify_files(directory: Path) -> tuple[ReleaseManifest, str]:
+    """Verify all but the golden examples: digests, completeness, nothing unlisted, and what the verdict is bound to.
+
+    Returns and raises as ``verify_bundle``.
+    """
+    manifest, digest = read_manifest(directory)
+    found = {path.relative_to(directory).as_posix(): path for path in list_files(directory)}
+    found.pop(MANIFEST_NAME)
+    listed = {file.path: file for file in manifest.files}
+    required = (TFLITE_NAME, VERDICT_NAME, GOLDEN_INPUTS_NAME, GOLDEN_EXPECTED_NAME)
+    if missing := sorted((listed.keys() | set(required)) - (found.keys() & listed.keys())):
+        raise IntegrityError(f"{directory / missing[0]}: is missing{_and_more(missing)}; fetch the bundle again")
+    if extra := sorted(found.keys() - listed.keys()):
+        raise IntegrityError(f"{directory / extra[0]}: is not in {MANIFEST_NAME}{_and_more(extra)}; fetch the bundle again")
+    for name, file in listed.items():
+        path = found[name]
+        if path.is_symlink():
+            raise IntegrityError(f"{path}: is a link, and a bundle holds plain files only; fetch it again")
+        if path.stat().st_size != file.size_bytes or digest_file(path) != file.digest:
+            raise IntegrityError(f"{path}: is not the file that {MANIFEST_NAME} lists ({file.digest}); fetch the bundle again")
+    _check_summary(directory, manifest)
+    return manifest, digest
+
+
+def _check_summary(directory: Path, manifest: ReleaseManifest) -> None:
+    """The manifest's named digests, and the verdict, are about the listed files."""
+    named = {
+        TFLITE_NAME: (manifest.tflite_digest, digest_file(directory / TFLITE_NAME)),
+        SAVED_MODEL_NAME: (manifest.saved_model_digest, digest_tree(directory / SAVED_MODEL_NAME)),
+        VERDICT_NAME: (manifest.verdict_digest, digest_file(directory / VERDICT_NAME)),
+    }
+    for name, (stated, actual) in named.items():
+        if stated != actual:
+            raise IntegrityError(f"{directory / name}: has digest {actual}, not {stated} as {MANIFEST_NAME} says; fetch the bundle again")
+    check_binding(
+        read_verdict(directory),
+        str(directory / VERDICT_NAME),
+        recipe=manifest.recipe,
+        dataset_digest=manifest.dataset_digest,
+        models=directory,
+    )
+
+
+def _and_more(names: list[str]) -> str:
+    return f" (and {len(names) - 1} more)" if len(names) > 1 else ""

@@ -274,6 +274,14 @@ def test_no_recipes_or_too_many(recipes: str, message: str, tmp_path: Path) -> N
     assert refusal(write(tmp_path, GOOD[:start] + recipes + GOOD[end:])).startswith(message)
 
 
+def test_an_error_in_the_only_recipe_is_not_hidden_by_a_list_too_short(tmp_path: Path) -> None:
+    start, end = GOOD.index("  - recipe: int8"), GOOD.index("gate:")
+    text = GOOD[:start] + "  - recipe: int8\n    convert: {quantization: int4}\n" + GOOD[end:]
+    message = refusal(write(tmp_path, text))
+    assert message.startswith("c.yaml:9: recipes.int8.convert.quantization: must be one of")
+    assert "more)" not in message
+
+
 def test_the_first_of_several_errors_is_shown_and_the_rest_counted(tmp_path: Path) -> None:
     text = GOOD.replace("epochs: 3", "epochs: 0").replace("0.5}", "7}").replace("max_drop: 0.02", "drop: 1")
     assert refusal(write(tmp_path, text)) == "c.yaml:6: baseline.train.epochs: must be at least 1, is 0 (and 2 more)"

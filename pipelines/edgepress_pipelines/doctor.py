@@ -19,13 +19,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from edgepress.ingest.fashion_mnist import DEBIAN_FOLDER, FILE_NAMES, FOLDER_VARIABLE, WAYS_ON
+
 MIN_DISK_BYTES = 2_000_000_000
 """Fashion-MNIST as float32 takes 220 MB, a run's candidates and logs as much again, and the embedded store keeps some free."""
 MIN_MEMORY_BYTES = 3_000_000_000
 """A TensorFlow task takes about 1 GB on the bundled configurations; two may run at once beside the engine."""
 
 _IMPORT_TIMEOUT_S = 180
-_FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 _EXTRAS = ("trainer", "evaluator", "releaser", "pipelines")
 _STYLES = {"ok": "green", "note": "yellow", "missing": "bold red"}
 
@@ -158,12 +159,10 @@ def check_disk(workdir: Path) -> Finding:
 def _data() -> Iterator[Finding]:
     digits = importlib.util.find_spec("sklearn") is not None
     yield Finding("data: digits", "ok" if digits else "note", "in scikit-learn" if digits else "pip install scikit-learn")
-    there = (_FASHION_MNIST / "train-images-idx3-ubyte.gz").is_file()
-    yield Finding(
-        "data: fashion-mnist",
-        "ok" if there else "note",
-        str(_FASHION_MNIST) if there else "not here: apt install dataset-fashion-mnist, or Keras downloads it on first use",
-    )
+    folder = Path(os.environ.get(FOLDER_VARIABLE) or DEBIAN_FOLDER)
+    there = all((folder / name).is_file() for name in FILE_NAMES)
+    absent = f"not in {folder}; it is taken from Keras' cache or downloaded, or {WAYS_ON}"
+    yield Finding("data: fashion-mnist", "ok" if there else "note", str(folder) if there else absent)
 
 
 def _gigabytes(count: int) -> str:

@@ -159,9 +159,11 @@ def check_disk(workdir: Path) -> Finding:
 def _data() -> Iterator[Finding]:
     digits = importlib.util.find_spec("sklearn") is not None
     yield Finding("data: digits", "ok" if digits else "note", "in scikit-learn" if digits else "pip install scikit-learn")
-    folder = Path(os.environ.get(FOLDER_VARIABLE) or DEBIAN_FOLDER)
+    named = os.environ.get(FOLDER_VARIABLE)
+    folder = Path(named or DEBIAN_FOLDER)
     there = all((folder / name).is_file() for name in FILE_NAMES)
-    absent = f"not in {folder}; it is taken from Keras' cache or downloaded, or {WAYS_ON}"
+    otherwise = f"correct or unset {FOLDER_VARIABLE}" if named else f"it is taken from Keras' cache or downloaded, or {WAYS_ON}"
+    absent = f"not in {folder}; {otherwise}"
     yield Finding("data: fashion-mnist", "ok" if there else "note", str(folder) if there else absent)
 
 

@@ -1,0 +1,122 @@
+"""Hold the nominee's test metrics against the policy. Pure: no files, no clock."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from edgepress.contracts.candidate import BASELINE
+from edgepress.contracts.evaluation import Evaluation
+from edgepress.contracts.latency import Benchmark
+from edgepress.contracts.nomination import Nomination
+from edgepress.contracts.policy import GateSettings, policy_digest
+from edgepress.contracts.verdict import Check, HardwareStatement, Metrics, ModelMetrics, Outcome, TargetVerdict, Verdict
+from edgepress.gate.measurement import FoundModel, find_faults
+from edgepress.gate.nominate import NO_THRESHOLD, finite_metrics
+from edgepress.gate.thresholds import check_threshold, thresholds_of
+
+LOCAL_CHANNEL = "local"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the judgement rests on; both evaluations are on the test split.
+
+    Attributes:
+        nominee: the candidate that was handed over as the nominee, whatever the nomination says.
+    """
+
+    nomination: Nomination
+    nominee: FoundModel
+    nominee_evaluation: Evaluation
+    baseline_evaluation: Evaluation
+    benchmark: Benchmark
+
+
+def judge_nominee(policy: GateSettings, evidence: Evidence, *, test_split_uses: int) -> Verdict:
+    """The verdict. It passes only when somebody was nominated, all evidence is of that very file, and every threshold holds."""
+    nomination = evidence.nomination
+    baseline_faults = tuple(_baseline_faults(evidence))
+    baseline = Metrics() if baseline_faults else _metrics(evidence, BASELINE, evidence.baseline_evaluation)
+    targets: tuple[TargetVerdict, ...] = ()
+    if nomination.nominee is not None and nomination.nominee_digest is not None:
+        faults = (*_nominee_faults(policy, evidence, nomination.nominee), *baseline_faults)
+        metrics = Metrics() if faults else _metrics(evidence, nomination.nominee, evidence.nominee_evaluation)
+        checks = tuple(_fault_check(fault) for fault in faults) or check_all(policy, metrics, baseline)
+        targets = (
+            TargetVerdict(
+                channel=LOCAL_CHANNEL,
+                artifact="tflite",
+                digest=evidence.nominee.tflite_digest or nomination.nominee_digest,
+                policy_digest=policy_digest(policy),
+                outcome=decide(checks),
+                metrics=metrics,
+                checks=checks,
+            ),
+        )
+    return Verdict(
+        outcome="passed" if targets and all(target.outcome == "passed" for target in targets) else "rejected",
+        nominee=nomination.nominee,
+        dataset_digest=nomination.dataset_digest,
+        test_split_uses=test_split_uses,
+        hardware=HardwareStatement.of(evidence.benchmark.hardware),
+        candidates=nomination.candidates,
+        targets=targets,
+        baseline=ModelMetrics(metrics=baseline),
+    )
+
+
+def check_all(policy: GateSettings, metrics: Metrics, baseline: Metrics) -> tuple[Check, ...]:
+    """One check for each threshold of a policy; a policy without any gets one that is rejected for it."""
+    thresholds = thresholds_of(policy)
+    if not thresholds:
+        return (Check(name="policy", observed=None, threshold=None, outcome="rejected", reason=NO_THRESHOLD),)
+    return tuple(check_threshold(threshold, metrics, baseline) for threshold in thresholds)
+
+
+def decide(checks: Sequence[Check]) -> Outcome:
+    """Passed when there is a check and all passed."""
+    return "passed" if checks and all(check.outcome == "passed" for check in checks) else "rejected"
+
+
+def _metrics(evidence: Evidence, recipe: str, evaluation: Evaluation) -> Metrics:
+    latency = evidence.benchmark.latency(recipe)
+    return finite_metrics(Metrics.measured(evaluation.metrics, latency, evidence.baseline_evaluation.metrics))
+
+
+def _nominee_faults(policy: GateSettings, evidence: Evidence, nominee: str) -> Iterator[str]:
+    """The file's digest is the nominee's identity: an evaluation of it is the nominee's by whatever name it was asked for."""
+    nomination, evaluation = evidence.nomination, evidence.nominee_evaluation
+    if nomination.policy_digest != (judged := policy_digest(policy)):
+        yield f"it was nominated under policy {nomination.policy_digest}, but is judged under {judged}"
+    for failure in (evidence.nominee.record.failure, evaluation.failure):
+        if failure is not None:
+            yield f"the nominee failed in {failure.stage}: {failure.reason}"
+            return
+    if evidence.nominee.record.recipe != nominee:
+        yield f"{nominee} was nominated, but the model handed over is {evidence.nominee.record.recipe}"
+    if evidence.nominee.tflite_digest != nomination.nominee_digest:
+        yield f"digest {nomination.nominee_digest} was nominated, but model.tflite has digest {evidence.nominee.tflite_digest}"
+    latencies = [latency for latency in evidence.benchmark.models if latency.recipe == nominee]
+    yield from find_faults(evidence.nominee, evaluation, latencies, split="test", dataset_digest=nomination.dataset_digest)
+
+
+def _baseline_faults(evidence: Evidence) -> Iterator[str]:
+    evaluation, nomination = evidence.baseline_evaluation, evidence.nomination
+    if evaluation.failure is not None:
+        yield f"the baseline failed in {evaluation.failure.stage}: {evaluation.failure.reason}"
+        return
+    if evaluation.recipe != BASELINE:
+        yield f"the evaluation to compare with is of {evaluation.recipe}, not of the baseline"
+    if evaluation.split != "test":
+        yield f"the baseline's evaluation is of the {evaluation.split} split, but the test split is needed"
+    if evaluation.dataset_digest != nomination.dataset_digest:
+        yield f"the baseline's evaluation used dataset {evaluation.dataset_digest}, but this run's is {nomination.dataset_digest}"
+    if nomination.baseline_digest is None or evaluation.model_digest != nomination.baseline_digest:
+        yield f"the baseline's evaluation measured digest {evaluation.model_digest}, but the baseline has {nomination.baseline_digest}"
+    measured = [latency.model_digest for latency in evidence.benchmark.models if latency.recipe == BASELINE]
+    if measured != [nomination.baseline_digest]:
+        seen = ", ".join(measured) or "nothing"
+        yield f"the benchmark measured {seen} as the baseline, but the baseline has digest {nomination.baseline_digest}"
+
+
+def _fault_check(fault: str) -> Check:
+    return Check(name="integrity", observed=None, threshold=None, outcome="rejected", reason=fault)

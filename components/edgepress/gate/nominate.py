@@ -1,0 +1,99 @@
+"""Choose, on validation data, the candidate that is worth a look at the test split. Pure: no files, no clock, no order of arrival."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edgepress.contracts.candidate import BASELINE
+from edgepress.contracts.policy import GateSettings
+from edgepress.contracts.verdict import CandidateVerdict, Metrics
+from edgepress.gate.measurement import Measurement
+from edgepress.gate.thresholds import TITLES, check_threshold, thresholds_of
+
+NO_THRESHOLD = "the policy has no threshold"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Every candidate's verdict, best first, and the nominee; None when no candidate is eligible."""
+
+    candidates: tuple[CandidateVerdict, ...]
+    nominee: str | None
+
+
+def choose_nominee(policy: GateSettings, baseline: Measurement, candidates: Sequence[Measurement]) -> Choice:
+    """Nominate the best of the candidates that hold every threshold.
+
+    Best is by the policy's objective. Equal ones are told apart by higher accuracy, then smaller gzip size, then lower p50 latency, then
+    the recipe's name, so the choice never depends on the order in which candidates arrive.
+    """
+    judged = [_judge(policy, baseline, candidate) for candidate in candidates]
+    ranks = {"eligible": 0, "ineligible": 1, "failed": 2}
+    judged.sort(key=lambda verdict: (ranks[verdict.outcome], _preference(policy, verdict)))
+    nominee = judged[0].recipe if judged and judged[0].outcome == "eligible" else None
+    if nominee is not None:
+        judged[0] = judged[0].model_copy(update={"outcome": "nominated"})
+    return Choice(candidates=tuple(judged), nominee=nominee)
+
+
+def _judge(policy: GateSettings, baseline: Measurement, candidate: Measurement) -> CandidateVerdict:
+    reasons = tuple(_reasons(policy, baseline, candidate))
+    if candidate.failure is not None:
+        return _verdict(candidate, "failed", (f"{candidate.failure.stage}: {candidate.failure.reason}",))
+    return _verdict(candidate, "ineligible" if reasons else "eligible", reasons)
+
+
+def _reasons(policy: GateSettings, baseline: Measurement, candidate: Measurement) -> list[str]:
+    if candidate.recipe == BASELINE:
+        return [f"{BASELINE} names the uncompressed model and cannot be nominated"]
+    if candidate.faults:
+        return list(candidate.faults)
+    if baseline.failure is not None:
+        return [f"the baseline failed in {baseline.failure.stage}: {baseline.failure.reason}"]
+    if baseline.faults:
+        return [f"the baseline cannot be compared with: {fault}" for fault in baseline.faults]
+    thresholds = thresholds_of(policy)
+    if not thresholds:
+        return [NO_THRESHOLD]
+    checks = [check_threshold(threshold, candidate.metrics, baseline.metrics) for threshold in thresholds]
+    reasons = [check.reason for check in checks if check.outcome != "passed"]
+    if _finite(getattr(candidate.metrics, policy.objective)) is None:
+        reasons.append(f"the objective, {TITLES[policy.objective]}, was not measured")
+    return reasons
+
+
+def _verdict(candidate: Measurement, outcome: str, reasons: tuple[str, ...]) -> CandidateVerdict:
+    return CandidateVerdict.model_validate(
+        {
+            "recipe": candidate.recipe,
+            "outcome": outcome,
+            "model_digest": candidate.model_digest,
+            "reasons": reasons,
+            "metrics": finite_metrics(candidate.metrics),
+        }
+    )
+
+
+def finite_metrics(metrics: Metrics) -> Metrics:
+    """The same metrics with None for whatever is NaN or infinite, as a verdict may hold them."""
+    return Metrics.model_validate({name: _finite(value) for name, value in dict(metrics).items()})
+
+
+def _preference(policy: GateSettings, verdict: CandidateVerdict) -> tuple[float, float, float, float, str]:
+    metrics = verdict.metrics
+    sign = -1.0 if policy.objective == "accuracy" else 1.0
+    return (
+        _or_last(getattr(metrics, policy.objective), sign),
+        _or_last(metrics.accuracy, -1.0),
+        _or_last(metrics.size_gzip_bytes, 1.0),
+        _or_last(metrics.latency_p50_ms, 1.0),
+        verdict.recipe,
+    )
+
+
+def _or_last(value: float | None, sign: float) -> float:
+    return math.inf if value is None else sign * value
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,143 @@
+"""The gate's two steps: nominate on validation data, then judge the nominee once on test data."""
+
+import shutil
+import time
+from pathlib import Path
+
+from edgepress.contracts.candidate import TFLITE_NAME, CandidateRecord, Failure, read_candidate, write_candidate
+from edgepress.contracts.digest import digest_file
+from edgepress.contracts.evaluation import read_evaluation
+from edgepress.contracts.files import new_directory, write_json
+from edgepress.contracts.latency import read_benchmark
+from edgepress.contracts.nomination import NOMINATION_NAME, Nomination, read_nomination
+from edgepress.contracts.policy import GateSettings, policy_digest
+from edgepress.contracts.verdict import VERDICT_NAME, HardwareStatement, Outcome
+from edgepress.gate.judge import Evidence, judge_nominee
+from edgepress.gate.ledger import count_uses, record_use
+from edgepress.gate.measurement import FoundModel, measure_baseline, measure_candidates
+from edgepress.gate.nominate import choose_nominee
+from edgepress.task import task
+
+NOBODY = "none"
+"""Recipe of the failed candidate that stands in when nothing was nominated."""
+
+
+@task("nominate")
+def nominate(
+    *,
+    policy: GateSettings,
+    baseline: Path,
+    candidates: list[Path],
+    baseline_evaluation: Path,
+    evaluations: list[Path],
+    benchmark: Path,
+    output: Path,
+    nominee: Path,
+) -> None:
+    """Choose the best candidate within the policy's thresholds, on validation data.
+
+    Args:
+        policy: thresholds that must all hold, and the objective that picks among those that hold them.
+        baseline: the baseline's candidate directory, converted.
+        candidates: a candidate directory of every recipe, in any order.
+        baseline_evaluation: the baseline's evaluation directory on validation data.
+        evaluations: an evaluation directory of every recipe on validation data, in any order.
+        benchmark: the benchmark's directory, which measured the baseline and every candidate.
+        output: directory to write ``nomination.json`` to; must not exist.
+        nominee: candidate directory to write: a copy of the nominated one, or a failed one when nothing was; must not exist.
+
+    Raises:
+        IntegrityError: a record cannot be read.
+    """
+    measured = read_benchmark(benchmark)
+    found_baseline = _find(baseline)
+    found = [_find(candidate) for candidate in candidates]
+    reference = read_evaluation(baseline_evaluation)
+    dataset_digest = found_baseline.record.dataset_digest
+    measurements = measure_candidates(
+        found,
+        [read_evaluation(evaluation) for evaluation in evaluations],
+        measured,
+        reference,
+        split="validation",
+        dataset_digest=dataset_digest,
+    )
+    choice = choose_nominee(policy, measure_baseline(found_baseline, reference, measured, "validation"), measurements)
+    nomination = Nomination(
+        nominee=choice.nominee,
+        nominee_digest=choice.candidates[0].model_digest if choice.nominee is not None else None,
+        baseline_digest=found_baseline.tflite_digest,
+        dataset_digest=dataset_digest,
+        policy_digest=policy_digest(policy),
+        hardware=HardwareStatement.of(measured.hardware),
+        candidates=choice.candidates,
+    )
+    with new_directory(nominee) as building:
+        if choice.nominee is None:
+            failure = Failure(stage="evaluate", reason="nothing was nominated")
+            write_candidate(building, CandidateRecord(recipe=NOBODY, dataset_digest=dataset_digest, failure=failure))
+        else:
+            chosen = next(path for path, model in zip(candidates, found, strict=True) if model.record.recipe == choice.nominee)
+            shutil.copytree(chosen, building, dirs_exist_ok=True)
+    with new_directory(output) as building:
+        write_json(building / NOMINATION_NAME, nomination)
+    print(_summarise(nomination))
+
+
+@task("judge")
+def judge(
+    *,
+    policy: GateSettings,
+    nomination: Path,
+    nominee: Path,
+    nominee_evaluation: Path,
+    baseline_evaluation: Path,
+    benchmark: Path,
+    ledger: Path,
+    run_id: str,
+    output: Path,
+) -> Outcome:
+    """Hold the nominee's test metrics against the policy's thresholds and write the verdict; returns its outcome.
+
+    Args:
+        policy: the same thresholds as in nomination.
+        nomination: the nomination's directory.
+        nominee: the nominee's candidate directory.
+        nominee_evaluation: the nominee's evaluation directory on test data.
+        baseline_evaluation: the baseline's evaluation directory on test data.
+        benchmark: the benchmark's directory.
+        ledger: folder that counts how often each test split was used; made when it does not exist.
+        run_id: this run's name in the ledger.
+        output: directory to write ``verdict.json`` to; must not exist.
+
+    Raises:
+        IntegrityError: a record or the ledger cannot be read.
+    """
+    evidence = Evidence(
+        nomination=read_nomination(nomination),
+        nominee=_find(nominee),
+        nominee_evaluation=read_evaluation(nominee_evaluation),
+        baseline_evaluation=read_evaluation(baseline_evaluation),
+        benchmark=read_benchmark(benchmark),
+    )
+    dataset_digest, nominated = evidence.nomination.dataset_digest, evidence.nomination.nominee_digest
+    if nominated is None:
+        uses = count_uses(ledger, dataset_digest)
+    else:  # counted before anything is decided, so that a killed judge has not looked for nothing
+        uses = record_use(ledger, dataset_digest, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
+    verdict = judge_nominee(policy, evidence, test_split_uses=uses)
+    with new_directory(output) as building:
+        write_json(building / VERDICT_NAME, verdict)
+    return verdict.outcome
+
+
+def _find(candidate: Path) -> FoundModel:
+    tflite = candidate / TFLITE_NAME
+    return FoundModel(record=read_candidate(candidate), tflite_digest=digest_file(tflite) if tflite.is_file() else None)
+
+
+def _summarise(nomination: Nomination) -> str:
+    lines = [
+        f"{verdict.recipe}: {verdict.outcome}{''.join(f'; {reason}' for reason in verdict.reasons)}" for verdict in nomination.candidates
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,53 @@
+"""Training curves: one chart for each recipe that trained something, its stages in order on one axis of epochs."""
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from edgepress.contracts.candidate import StageRecord
+from edgepress.report.quantities import percent
+from edgepress.report.svg import ACCENT, GRID, MUTED, new_figure, render_svg, style_axes
+
+_PANELS = (("accuracy", "accuracy"), ("loss", "loss"))
+
+
+def draw_curves(recipe: str, stages: Sequence[StageRecord]) -> Markup | None:
+    """Accuracy and loss over the epochs of every stage, on training and validation data; None when no stage has curves."""
+    trained = [stage for stage in stages if any(stage.curves.get(key) for panel, _ in _PANELS for key in (panel, f"val_{panel}"))]
+    if not trained:
+        return None
+    figure = new_figure(5.2, 3.3)
+    panels = figure.subplots(2, 1, sharex=True)
+    for axes, (key, title) in zip(panels, _PANELS, strict=True):
+        style_axes(axes, x_title="epoch" if key == "loss" else "", y_title=title)
+        begin = 0
+        for stage in trained:
+            epochs = _epochs(stage)
+            for curve, colour, style in ((key, MUTED, (0, (4, 2))), (f"val_{key}", ACCENT, "solid")):
+                values = stage.curves.get(curve, ())
+                if values:
+                    ends = range(begin + 1, begin + len(values) + 1)
+                    axes.plot(ends, values, color=colour, linestyle=style, linewidth=1.6, marker="o", markersize=2.4)
+            if begin:
+                axes.axvline(begin + 0.5, color=GRID, linewidth=1.2)
+            if key == "accuracy":
+                axes.text(
+                    begin + 0.5 + epochs / 2, 1.03, stage.stage, transform=axes.get_xaxis_transform(), ha="center", fontsize=9, color=MUTED
+                )
+            begin += epochs
+        axes.set_xlim(0.5, max(begin + 0.5, 1.6))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.yaxis.get_major_locator().set_params(nbins=5)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
+    best = "; ".join(_best(stage) for stage in trained)
+    return render_svg(figure, name=f"curves-{recipe}", title=f"Training curves of {recipe}", description=f"By stage: {best}.")
+
+
+def _epochs(stage: StageRecord) -> int:
+    return max(len(values) for values in stage.curves.values())
+
+
+def _best(stage: StageRecord) -> str:
+    accuracies = stage.curves.get("val_accuracy", ())
+    best = f", best validation accuracy {percent(max(accuracies))}" if accuracies else ""
+    return f"{stage.stage}, {_epochs(stage)} epochs{best}"

@@ -1,0 +1,57 @@
+"""The report: one HTML file that asks the network for nothing and runs no script."""
+
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from edgepress.contracts.candidate import BASELINE
+from edgepress.report import quantities
+from edgepress.report.records import RunRecords
+from edgepress.report.sections import candidate_rows, check_rows, confusion_of, recipe_sections, slice_rows
+from edgepress.report.summary import examples, summarise
+from edgepress.report.tradeoff import draw_tradeoff
+
+
+def render_page(records: RunRecords) -> str:
+    """The page as text. The same records give the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("edgepress.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        {
+            "percent": quantities.percent,
+            "points": quantities.points,
+            "size": quantities.size,
+            "ms": quantities.milliseconds,
+            "ratio": quantities.ratio,
+            "count": quantities.count,
+            "short_count": quantities.short_count,
+            "seconds": quantities.seconds,
+        }
+    )
+    nominee_test = records.nominee_test
+    style = resources.files("edgepress.report").joinpath("page/report.css").read_text(encoding="utf-8")
+    return environment.get_template("report.html.j2").render(
+        records=records,
+        verdict=records.verdict,
+        target=records.target,
+        summary=summarise(records),
+        checks=check_rows(records),
+        candidates=candidate_rows(records),
+        tradeoffs=[
+            draw_tradeoff(records, "size_gzip_bytes", "gzip size"),
+            draw_tradeoff(records, "latency_p50_ms", "p50 latency"),
+        ],
+        slices=slice_rows(records.baseline_test, nominee_test) if nominee_test is not None else {},
+        confusion=confusion_of(nominee_test) if nominee_test is not None else None,
+        test_examples=examples(records.baseline_test),
+        validation_examples=examples(records.baseline_validation),
+        recipes=recipe_sections(records),
+        baseline_latency=records.benchmark.latency(BASELINE),
+        style=Markup(style),  # noqa: S704 - our own file
+    )

@@ -8,10 +8,13 @@
 Splits are ``train`` (fits), ``validation`` (selects) and ``test`` (judges).
 """
 
+import hashlib
+import json
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +22,7 @@ from pydantic import ValidationError
 
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
-from edgepress.errors import DataError
+from edgepress.errors import DataError, IntegrityError
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -34,8 +37,16 @@ class InputSpec(StrictModel):
     dtype: str
 
 
-class DatasetManifest(StrictModel):
-    """What ``dataset.json`` holds. ``digest`` covers everything else in the directory and the rest of the manifest."""
+class DatasetDescription(StrictModel):
+    """Everything that ``dataset.json`` says about the arrays.
+
+    Attributes:
+        name: what the dataset is called; the only field that the digest does not cover.
+        inputs: the model's inputs, in its order.
+        labels: class names; a label is an index into them.
+        slice_columns: columns by which accuracy is also reported.
+        counts: examples of each split.
+    """
 
     schema_version: Literal[1] = 1
     name: str
@@ -44,7 +55,42 @@ class DatasetManifest(StrictModel):
     labels: tuple[str, ...]
     slice_columns: tuple[str, ...]
     counts: dict[SplitName, int]
+
+
+class DatasetManifest(DatasetDescription):
+    """What ``dataset.json`` holds. ``digest`` is :class:`DatasetHash` over the description and every array."""
+
     digest: Digest
+
+
+class DatasetHash:
+    """The digest of a dataset: of its content alone, so that equal data has one digest on every machine, at any time, in any folder.
+
+    sha256 over the description as canonical JSON (sorted keys, ASCII, without ``name``), then for each split in the order of
+    ``SPLIT_NAMES`` the inputs and the labels, then the slice columns, each in the manifest's order: one line
+    ``<path> <numpy type string> <shape>`` and the array's bytes in C order.
+    """
+
+    def __init__(self, description: DatasetDescription) -> None:
+        fields = description.model_dump(mode="json", exclude={"name", "digest"})
+        self._sha256 = hashlib.sha256(json.dumps(fields, sort_keys=True).encode() + b"\n")
+
+    def begin_array(self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        """Announce the next array. ``path`` is relative: ``train/inputs/image``, ``train/labels``, ``train/slices/site``."""
+        self._sha256.update(f"{path} {dtype.str} {list(shape)}\n".encode())
+
+    def update(self, values: NDArray[Any]) -> None:
+        """Add the next rows of the announced array; C-contiguous."""
+        self._sha256.update(values.data)
+
+    def add_array(self, path: str, values: NDArray[Any]) -> None:
+        """Add a whole array."""
+        self.begin_array(path, values.dtype, values.shape)
+        self.update(np.ascontiguousarray(values))
+
+    def digest(self) -> str:
+        """``sha256:<64 hex digits>``."""
+        return f"sha256:{self._sha256.hexdigest()}"
 
 
 @dataclass(frozen=True)
@@ -89,14 +135,26 @@ class DatasetDirectory:
                     f"but {MANIFEST_NAME} says {spec.dtype}{[count, *spec.shape]}; run ingest again"
                 )
             inputs[spec.name] = array
-        labels = _map_array(folder / "labels.npy")
-        if labels.shape != (count,):
-            raise DataError(f"{folder}/labels.npy holds {list(labels.shape)} labels, but {MANIFEST_NAME} says {count}; run ingest again")
-        slices: dict[str, NDArray[np.str_]] = {}
-        if self.manifest.slice_columns:
-            with np.load(folder / "slices.npz", allow_pickle=False) as archive:
+        labels: NDArray[Any] = _map_array(folder / "labels.npy")
+        if labels.shape != (count,) or labels.dtype != np.int64:
+            raise DataError(
+                f"{folder}/labels.npy holds {labels.dtype}{list(labels.shape)}, but {MANIFEST_NAME} says int64{[count]}; run ingest again"
+            )
+        return Split(inputs=inputs, labels=labels, slices=self._slices(folder, count))
+
+    def _slices(self, folder: Path, count: int) -> dict[str, NDArray[np.str_]]:
+        if not self.manifest.slice_columns:
+            return {}
+        path = folder / "slices.npz"
+        try:
+            with np.load(path, allow_pickle=False) as archive:
                 slices = {column: archive[column] for column in self.manifest.slice_columns}
-        return Split(inputs=inputs, labels=labels, slices=slices)
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+            raise DataError(f"{path}: does not hold the slice columns that {MANIFEST_NAME} names; run ingest again") from error
+        for column, values in slices.items():
+            if values.shape != (count,) or values.dtype.kind != "U":
+                raise DataError(f"{path}: column {column} is not {count} strings; run ingest again")
+        return slices
 
 
 def open_dataset(path: Path) -> DatasetDirectory:
@@ -115,9 +173,30 @@ def open_dataset(path: Path) -> DatasetDirectory:
     return DatasetDirectory(path=path, manifest=manifest)
 
 
+def verify_dataset(path: Path) -> DatasetDirectory:
+    """Open a dataset directory after reading all of it and comparing its content with its digest.
+
+    Raises:
+        DataError: the directory or one of its files is missing or is not what the manifest says.
+        IntegrityError: the content is not the one whose digest was recorded.
+    """
+    dataset = open_dataset(path)
+    content = DatasetHash(dataset.manifest)
+    for name in SPLIT_NAMES:
+        split = dataset.split(name)
+        for spec in dataset.manifest.inputs:
+            content.add_array(f"{name}/inputs/{spec.name}", split.inputs[spec.name])
+        content.add_array(f"{name}/labels", split.labels)
+        for column in dataset.manifest.slice_columns:
+            content.add_array(f"{name}/slices/{column}", split.slices[column])
+    if content.digest() != dataset.manifest.digest:
+        raise IntegrityError(f"{path}: its content is not the one whose digest {MANIFEST_NAME} records; delete it and run ingest again")
+    return dataset
+
+
 def _map_array(path: Path) -> NDArray[np.generic]:
     try:
         array: NDArray[np.generic] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, EOFError, ValueError) as error:
         raise DataError(f"{path}: is not a readable .npy file; run ingest again") from error
     return array

@@ -1,0 +1,128 @@
+"""The ingest step: a source becomes a dataset directory whose name is the digest of its content."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgepress.contracts.config import DatasetSettings
+from edgepress.contracts.dataset import DatasetDescription, DatasetManifest, InputSpec, SplitName, verify_dataset
+from edgepress.contracts.files import fsync_directory
+from edgepress.errors import DataError, IntegrityError
+from edgepress.ingest.checks import check_classes, check_duplicates, check_shapes, find_repeated, fingerprint
+from edgepress.ingest.content import SourceContent
+from edgepress.ingest.sources import read_source
+from edgepress.ingest.splits import held_out_fractions, keep_stratified, take_splits
+from edgepress.ingest.write import INPUT_DTYPE, Selection, sync_tree, write_dataset
+from edgepress.task import task
+
+LOCK_NAME = ".ingest.lock"
+WORKSPACE_PREFIX = ".ingest-"
+
+
+@dataclass(frozen=True)
+class IngestResult:
+    """Where the dataset directory is, and its content's digest (``sha256:...``)."""
+
+    path: Path
+    digest: str
+
+
+@task("ingest")
+def ingest(*, settings: DatasetSettings, root: Path) -> IngestResult:
+    """Read a data source, check it, split it and write it as a dataset directory.
+
+    The directory is ROOT/<hex digest of its content>. It appears whole or not at all; one that is there already and whole is used as it is.
+
+    Args:
+        settings: which source, how it is split, what is kept.
+        root: folder of dataset directories; created when absent. One ingest at a time writes to it, others wait.
+
+    Raises:
+        DataError: the source is wrong; what, and where.
+        StorageError: an object store cannot be reached or refuses.
+        OSError: the disk is full or ``root`` cannot be written.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with _workspace(root) as workspace:
+        scratch, built = workspace / "scratch", workspace / "dataset"
+        scratch.mkdir()
+        built.mkdir()
+        content = read_source(settings, scratch)
+        splits = _check_and_split(content, settings)
+        manifest = write_dataset(built, _describe(content, settings, splits), splits)
+        path = _put_in_place(built, manifest, root)
+    counts = ", ".join(f"{name} {count:,}" for name, count in manifest.counts.items())
+    print(f"{settings.source}: {counts} examples of {len(manifest.labels)} classes; {manifest.digest}")
+    return IngestResult(path=path, digest=manifest.digest)
+
+
+def _check_and_split(content: SourceContent, settings: DatasetSettings) -> dict[SplitName, Selection]:
+    source, train = settings.source, content.train
+    check_shapes(content, source)
+    check_classes(content.labels, {split: examples.labels for split, examples in content.given.items()}, source)
+    prints = {split: fingerprint(examples) for split, examples in content.given.items()}
+    check_duplicates(content.given, prints)
+    splits = {split: Selection(examples, np.arange(len(examples), dtype=np.int64)) for split, examples in content.given.items()}
+    wanted = held_out_fractions(content.given, settings)
+    if wanted:
+        repeated = find_repeated(prints["train"])
+        if repeated.any():
+            print(f"{source}: {int(repeated.sum()):,} of {len(train):,} examples have a copy; all of these stay in train")
+        taken = take_splits(train.labels, content.labels, wanted, repeated=repeated, seed=settings.seed, source=source)
+        splits |= {split: Selection(train, indices) for split, indices in taken.items()}
+    if settings.train_examples is not None:
+        indices = splits["train"].indices
+        kept = keep_stratified(train.labels[indices], content.labels, settings.train_examples, seed=settings.seed)
+        splits["train"] = Selection(train, indices[kept])
+    return splits
+
+
+def _describe(content: SourceContent, settings: DatasetSettings, splits: dict[SplitName, Selection]) -> DatasetDescription:
+    return DatasetDescription(
+        name=content.name,
+        task="classification",
+        inputs=tuple(InputSpec(name=name, shape=content.train.shape(name), dtype=INPUT_DTYPE.name) for name in content.train.inputs),
+        labels=content.labels,
+        slice_columns=settings.slice_columns,
+        counts={"train": len(splits["train"]), "validation": len(splits["validation"]), "test": len(splits["test"])},
+    )
+
+
+def _put_in_place(built: Path, manifest: DatasetManifest, root: Path) -> Path:
+    path = root / manifest.digest.removeprefix("sha256:")
+    if path.exists():
+        try:
+            if verify_dataset(path).manifest.digest == manifest.digest:
+                return path
+        except (DataError, IntegrityError) as error:
+            print(f"{path}: is damaged and is replaced ({error})")
+        os.replace(path, built.with_name("damaged"))  # within the workspace, which is removed
+    sync_tree(built)
+    os.replace(built, path)
+    fsync_directory(root)
+    return path
+
+
+@contextmanager
+def _workspace(root: Path) -> Iterator[Path]:
+    """A folder on the root's own disk, removed at the end. Whoever holds the lock also removes what killed runs left behind."""
+    with (root / LOCK_NAME).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{root}: waiting for another ingest to finish")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for stale in root.glob(f"{WORKSPACE_PREFIX}*/"):
+            shutil.rmtree(stale)
+        workspace = Path(tempfile.mkdtemp(prefix=WORKSPACE_PREFIX, dir=root))
+        try:
+            yield workspace
+        finally:
+            shutil.rmtree(workspace)

@@ -1,5 +1,8 @@
 """The release step: what passed is bundled and published; nothing else ever is."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edgepress.contracts.config import ReleaseSettings
@@ -28,7 +31,7 @@ def release(*, name: str, run_id: str, settings: ReleaseSettings, verdict: Path,
 
     Prints the URI of the published bundle.
     """
-    with new_directory(output) as bundle:
+    with _full_disk_named(output), new_directory(output) as bundle:
         build_bundle(
             bundle,
             name=name,
@@ -42,3 +45,14 @@ def release(*, name: str, run_id: str, settings: ReleaseSettings, verdict: Path,
         published = publish_bundle(bundle, store, prefix)
     bucket = settings.uri.removeprefix("s3://").partition("/")[0]
     return f"s3://{bucket}/{published}"
+
+
+@contextmanager
+def _full_disk_named(output: Path) -> Iterator[None]:
+    """Name the directory that lacks space: the error of a copy names its source, that of a write nothing."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(error.errno, error.strerror, str(output)) from error
+        raise

@@ -71,6 +71,7 @@ class EmbeddedStore:
         self._access_key = secrets.token_hex(10)
         self._secret_key = secrets.token_urlsafe(32)
         self._ports: dict[str, int] = {}
+        self._server: subprocess.Popen[bytes] | None = None
         self._cleanup = ExitStack()
 
     @property
@@ -89,6 +90,13 @@ class EmbeddedStore:
             "AWS_ENDPOINT_URL_S3": self.endpoint_url,
             EMBEDDED_ENDPOINT_VARIABLE: self.endpoint_url,
         }
+
+    @property
+    def pid(self) -> int:
+        """Process, and process group, of the running server."""
+        if self._server is None:
+            raise StorageError(f"{self._folder}: the embedded store is not running; enter its context first")
+        return self._server.pid
 
     @property
     def log(self) -> Path:
@@ -114,6 +122,7 @@ class EmbeddedStore:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._cleanup.close()
+        self._server = None
 
     @property
     def _runtime(self) -> Path:
@@ -148,12 +157,14 @@ class EmbeddedStore:
             with ExitStack() as attempted:
                 process = self._launch(lock, attempted)
                 if self._becomes_ready(process):
+                    self._server = process
                     started.push(attempted.pop_all())
                     return
-                taken = process.poll() is not None and "address already in use" in self.log.read_text(errors="replace")
+                ended = process.poll() is not None
+                taken = ended and "address already in use" in self.log.read_text(errors="replace")
             if taken and attempt < _START_ATTEMPTS - 1:
                 continue  # somebody took one of the ports between our choosing it and the server's binding it
-            state = f"ended with code {process.returncode}" if process.returncode >= 0 else f"was not ready within {START_TIMEOUT_S:.0f} s"
+            state = f"ended with code {process.returncode}" if ended else f"was not ready within {START_TIMEOUT_S:.0f} s"
             raise StorageError(f"{self._folder}: the embedded store {state}; its log is {self.log}")
 
     def _launch(self, lock: BinaryIO, attempted: ExitStack) -> "subprocess.Popen[bytes]":
@@ -184,11 +195,9 @@ class EmbeddedStore:
 
     def _flags(self) -> list[str]:
         config = self._runtime / "s3.json"
-        credentials = [{"accessKey": self._access_key, "secretKey": self._secret_key}]
-        actions = ["Admin", "Read", "Write", "List", "Tagging"]
         descriptor = os.open(config, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump({"identities": [{"name": "edgepress", "credentials": credentials, "actions": actions}]}, file)
+            json.dump({"identities": self._identities()}, file)
         values = {
             "dir": str(self._folder / "data"),
             "ip": LOOPBACK,
@@ -211,6 +220,11 @@ class EmbeddedStore:
             "s3.port.lance": "0",
         }
         return [f"-{name}={value}" for name, value in (values | {flag: str(port) for flag, port in self._ports.items()}).items()]
+
+    def _identities(self) -> list[dict[str, object]]:
+        """Who may do what: the one access key of this start may do everything."""
+        credentials = [{"accessKey": self._access_key, "secretKey": self._secret_key}]
+        return [{"name": "edgepress", "credentials": credentials, "actions": ["Admin", "Read", "Write", "List", "Tagging"]}]
 
     def _server_environment(self) -> dict[str, str]:
         """Nothing of the user's: SeaweedFS would read AWS_*, WEED_* and files below HOME."""

@@ -33,6 +33,9 @@ READ_TIMEOUT_S = 20
 ATTEMPTS = 3
 """With the timeouts above, an endpoint that swallows packets is given up after about 12 s, one that never answers after 65 s."""
 
+KEYS_PER_PAGE = 1000
+"""The most that S3 lists in one answer."""
+
 _CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _WRONG_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId", "TokenRefreshRequired"}
@@ -106,7 +109,9 @@ class S3Store:
 
     def list_keys(self, prefix: str = "") -> list[str]:
         with self._explaining(prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": KEYS_PER_PAGE}
+            )
             return sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))
 
     def exists(self, key: str) -> bool:
@@ -137,6 +142,8 @@ class S3Store:
         region = session.region_name or "us-east-1"
         try:
             return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+        except PartialCredentialsError as error:
+            raise StorageError(f"{own_endpoint or 'S3'}: the credentials are incomplete; set both {_CREDENTIALS}") from error
         except (BotoCoreError, ValueError) as error:
             raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({_one_line(error)})") from error
 
@@ -157,8 +164,6 @@ class S3Store:
             raise StorageError(f"{self.address}: {self._refusal(error, key)}") from error
         except (NoCredentialsError, CredentialRetrievalError) as error:
             raise StorageError(f"{self.address}: there are no credentials; set {_CREDENTIALS}") from error
-        except PartialCredentialsError as error:
-            raise StorageError(f"{self.address}: the credentials are incomplete; set both {_CREDENTIALS}") from error
         except (ConnectionError, HTTPClientError) as error:
             raise StorageError(
                 f"{self.address}: the endpoint cannot be reached after {ATTEMPTS} attempts ({type(error).__name__}); "

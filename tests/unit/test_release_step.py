@@ -1,0 +1,152 @@
+"""The release step against a real S3 server: published and readable, or nothing at all."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgepress.contracts.config import ReleaseSettings
+from edgepress.contracts.release import MANIFEST_NAME
+from edgepress.errors import InputError, IntegrityError, StorageError
+from edgepress.release.fetch import fetch_bundle, list_releases
+from edgepress.release.publish import publish_bundle
+from edgepress.release.step import release
+from edgepress.release.verify import verify_bundle
+from edgepress.storage import ObjectStore, open_store
+from edgepress.storage.embedded import EmbeddedStore
+from tests.unit.release_files import Judged, write_judged
+from tests.unit.store_environment import only
+
+NOT_THERE = "sha256:" + "0" * 64
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
+        yield server
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Judged:
+    return write_judged(tmp_path)
+
+
+def run_release(judged: Judged, output: Path, settings: ReleaseSettings) -> str:
+    return release(
+        name="digits",
+        run_id="run-1",
+        settings=settings,
+        verdict=judged.verdict,
+        nominee=judged.nominee,
+        dataset=judged.dataset,
+        output=output,
+    )
+
+
+def test_a_passed_nominee_is_published_and_can_be_fetched(server: EmbeddedStore, judged: Judged, tmp_path: Path) -> None:
+    settings = ReleaseSettings(uri="s3://fetched/some/releases/", endpoint_url=server.endpoint_url, golden_examples=3)
+    uri = run_release(judged, tmp_path / "release", settings)
+    manifest, digest = verify_bundle(tmp_path / "release")
+    assert manifest.golden.examples == 3
+    assert uri == f"s3://fetched/some/releases/digits/{digest.removeprefix('sha256:')}"
+    store, prefix = open_store(settings.uri)
+    assert list_releases(store, prefix, "digits") == [digest]
+    assert list_releases(store, prefix, "digit") == []
+    fetch_bundle(store, prefix, "digits", digest, tmp_path / "fetched")
+    assert verify_bundle(tmp_path / "fetched") == (manifest, digest)
+    with pytest.raises(InputError, match="exists already"):
+        fetch_bundle(store, prefix, "digits", digest, tmp_path / "fetched")
+    with pytest.raises(StorageError, match="there is no"):
+        fetch_bundle(store, prefix, "digits", NOT_THERE, tmp_path / "absent")
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_rejected_nominee_is_not_published(server: EmbeddedStore, tmp_path: Path) -> None:
+    judged = write_judged(tmp_path, kind="rejected")
+    with pytest.raises(IntegrityError, match="the verdict is rejected"):
+        run_release(judged, tmp_path / "release", ReleaseSettings(uri="s3://rejected/x", endpoint_url=server.endpoint_url))
+    assert open_store("s3://rejected")[0].list_keys() == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "nominee", "verdict"]
+
+
+def test_a_store_that_refuses_leaves_no_bundle(server: EmbeddedStore, judged: Judged, tmp_path: Path) -> None:
+    settings = ReleaseSettings(endpoint_url=server.endpoint_url)
+    stranger = {"AWS_ACCESS_KEY_ID": "somebody", "AWS_SECRET_ACCESS_KEY": "something"}
+    with only(stranger), pytest.raises(StorageError, match="were not accepted"):
+        run_release(judged, tmp_path / "release", settings)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dataset", "nominee", "verdict"]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    if request.param == "folder":
+        return open_store(str(tmp_path / "objects"))[0]
+    request.getfixturevalue("server")
+    store, _ = open_store("s3://publish")
+    for key in store.list_keys():
+        store.delete(key)
+    return store
+
+
+@pytest.fixture(scope="module")
+def bundle(server: EmbeddedStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("bundle")
+    run_release(write_judged(folder), folder / "release", ReleaseSettings(uri="s3://bundles", endpoint_url=server.endpoint_url))
+    return folder / "release"
+
+
+def test_publishing_again_changes_nothing(store: ObjectStore, bundle: Path) -> None:
+    target = publish_bundle(bundle, store, "p")
+    before = {key: store.get_bytes(key) for key in store.list_keys()}
+    assert publish_bundle(bundle, store, "p") == target
+    assert {key: store.get_bytes(key) for key in store.list_keys()} == before
+    assert set(before) == {f"{target}/{path.relative_to(bundle).as_posix()}" for path in bundle.rglob("*") if path.is_file()}
+
+
+def test_what_a_killed_attempt_left_is_completed_and_torn_objects_are_written_again(
+    store: ObjectStore, bundle: Path, tmp_path: Path
+) -> None:
+    digest = verify_bundle(bundle)[1]
+    target = f"p/digits/{digest.removeprefix('sha256:')}"
+    store.put_file(f"{target}/verdict.json", bundle / "verdict.json")
+    store.put_bytes(f"{target}/model.tflite", b"torn")
+    assert list_releases(store, "p", "digits") == []
+    publish_bundle(bundle, store, "p")
+    assert list_releases(store, "p", "digits") == [digest]
+    fetch_bundle(store, "p", "digits", digest, tmp_path / "fetched")
+
+
+def test_a_damaged_bundle_is_not_uploaded(store: ObjectStore, bundle: Path, tmp_path: Path) -> None:
+    target = publish_bundle(bundle, store, "p")
+    fetch_bundle(store, "p", "digits", f"sha256:{target.rsplit('/', 1)[1]}", tmp_path / "damaged")
+    (tmp_path / "damaged" / "model.tflite").write_bytes(b"x")
+    with pytest.raises(IntegrityError, match=r"model\.tflite"):
+        publish_bundle(tmp_path / "damaged", store, "q")
+    assert store.list_keys("q") == []
+
+
+@pytest.mark.parametrize("name", ["model.tflite", MANIFEST_NAME])
+def test_a_reader_notices_what_was_changed_in_the_store(store: ObjectStore, bundle: Path, tmp_path: Path, name: str) -> None:
+    target = publish_bundle(bundle, store, "p")
+    content = store.get_bytes(f"{target}/{name}")
+    store.put_bytes(f"{target}/{name}", content.replace(b"run-1", b"run-2") if name == MANIFEST_NAME else content[:-1] + b"?")
+    with pytest.raises(IntegrityError, match=r"model\.tflite|holds bundle"):
+        fetch_bundle(store, "p", "digits", f"sha256:{target.rsplit('/', 1)[1]}", tmp_path / "fetched")
+    assert not (tmp_path / "fetched").exists()
+    if name == MANIFEST_NAME:
+        with pytest.raises(StorageError, match="holds another manifest"):
+            publish_bundle(bundle, store, "p")
+
+
+def test_by_hand_it_prints_where_the_bundle_is_published(server: EmbeddedStore, judged: Judged, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "edgepress.release", "--name", "digits", "--run-id", "r", "--settings", "{uri: s3://by-hand/x}"]
+    paths = ["--verdict", judged.verdict, "--nominee", judged.nominee, "--dataset", judged.dataset, "--output", tmp_path / "release"]
+    done = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout.strip()) == (0, f"s3://by-hand/{open_store('s3://by-hand')[0].list_keys()[0].rsplit('/', 2)[0]}")
+    again = subprocess.run([*command, *map(str, paths)], capture_output=True, text=True, timeout=60, check=False)
+    assert (again.returncode, again.stderr.strip().splitlines()[-1]) == (
+        2,
+        f"edgepress: error: {tmp_path / 'release'}: exists already; name a directory that does not",
+    )

@@ -39,7 +39,7 @@ def new_figure(width_in: float, height_in: float) -> "Figure":
 
     figure = Figure(figsize=(width_in, height_in))
     figure.patch.set_visible(False)
-    figure.subplots_adjust(left=0.66 / width_in, right=1 - 0.06 / width_in, bottom=0.45 / height_in, top=1 - 0.24 / height_in, hspace=0.12)
+    figure.subplots_adjust(left=0.72 / width_in, right=1 - 0.06 / width_in, bottom=0.45 / height_in, top=1 - 0.24 / height_in, hspace=0.12)
     return figure
 
 
@@ -55,7 +55,7 @@ def style_axes(axes: "Axes", *, x_title: str, y_title: str) -> None:
     axes.set_axisbelow(True)
     axes.set_xlabel(x_title, color=MUTED, fontsize=9.5)
     axes.set_ylabel(y_title, color=MUTED, fontsize=9.5)
-    axes.yaxis.set_label_coords(-0.118, 0.5)
+    axes.yaxis.set_label_coords(-0.115, 0.5)
 
 
 def render_svg(figure: "Figure", *, name: str, title: str, description: str) -> Markup:

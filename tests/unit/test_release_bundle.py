@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def test_golden_examples_notice_a_machine_that_computes_otherwise(tmp_path: Path
     for shift, accepted in ((0.9, True), (1.5, False), (np.nan, False)):
         shifted = expected.copy()
         shifted[3, 1] += shift * tolerance
-        rewrite(bundle, GOLDEN_EXPECTED_NAME, lambda path, shifted=shifted: write_archive(path, {"outputs": shifted}))
+        rewrite(bundle, GOLDEN_EXPECTED_NAME, partial(write_archive, arrays={"outputs": shifted}))
         if accepted:
             verify_bundle(bundle)
         else:
@@ -264,7 +265,8 @@ def test_a_manifest_cannot_name_a_path_outside_the_bundle(path: str) -> None:
 def test_a_manifest_lists_each_file_once_in_order(bundle_once: Path) -> None:
     manifest, _ = read_manifest(bundle_once)
     plain = manifest.model_dump(mode="json")
-    for files in (plain["files"][::-1], plain["files"] + plain["files"][-1:], []):
+    wrong: list[list[object]] = [plain["files"][::-1], plain["files"] + plain["files"][-1:], []]
+    for files in wrong:
         with pytest.raises(ValidationError):
             ReleaseManifest.model_validate_json(json.dumps(plain | {"files": files}))
     with pytest.raises(ValidationError):

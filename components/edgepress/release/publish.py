@@ -79,8 +79,18 @@ def _remove(store: ObjectStore, keys: list[str]) -> bool:
 def _commit(store: ObjectStore, key: str, content: bytes) -> None:
     """Write the manifest. Once it may have been sent nothing is removed any more: it could arrive late, and must not point at nothing."""
     try:
-        ours = store.put_if_absent(key, content) or store.get_bytes(key) == content
+        ours = store.put_if_absent(key, content)
     except StorageError as error:
-        raise StorageError(f"{error}; whether the release was published is not known: publish it again") from error
-    if not ours:
+        if not _holds(store, key, content):
+            raise StorageError(f"{error}; whether the release was published is not known: publish it again") from error
+        return  # it had arrived, only the answer was lost
+    if not ours and store.get_bytes(key) != content:
         raise StorageError(f"{store.address}: '{key}' holds another manifest than its name says; remove that release and publish again")
+
+
+def _holds(store: ObjectStore, key: str, content: bytes) -> bool:
+    """Whether the store answers, and says that it holds this content."""
+    try:
+        return store.get_bytes(key) == content
+    except StorageError:
+        return False

@@ -7,12 +7,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 EXTRAS := trainer,evaluator,releaser,controller,agent,pipelines,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-PYTEST := $(BIN)/python -m pytest
 
-# TensorFlow spreads one test over all cores, the pure tests do not: so only the latter run in parallel processes.
-QUICK_TESTS := $(wildcard tests/unit tests/architecture)
-ENGINE_TESTS := $(wildcard tests/ml tests/pipelines)
-ADDED_TESTS := $(wildcard tests/faults tests/browser tests/packaging)
+# Two processes on two cores: training a tiny model keeps little more than one busy. A file's tests stay in one process, where they share
+# what their first one prepared.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
+TESTS := tests/unit tests/architecture tests/ml tests/pipelines
+ADDED_TESTS := tests/faults tests/packaging
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
@@ -55,11 +55,10 @@ data:
 	fi
 
 test: setup ## every test that a contributor runs (under 15 minutes on 2 cores)
-	@$(PYTEST) -q -n 2 $(QUICK_TESTS)
-	@$(PYTEST) -q $(ENGINE_TESTS)
+	@$(PYTEST) $(TESTS)
 
 test-added: setup ## only what test-full adds to test: fault injection, browser, packaging
-	@if ! command -v chromium >/dev/null; then \
+	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
 	  if $(IS_ROOT_WITH_APT); then \
 	    echo "Installing Debian's package chromium."; \
 	    $(APT) update && $(APT) install -y --no-install-recommends chromium >/dev/null; \
@@ -67,7 +66,7 @@ test-added: setup ## only what test-full adds to test: fault injection, browser,
 	    echo "make test-full needs the browser chromium: sudo apt-get install chromium" >&2; exit 1; \
 	  fi; \
 	fi
-	@$(PYTEST) -q $(ADDED_TESTS)
+	@$(PYTEST) $(ADDED_TESTS)
 
 test-full: test test-added ## everything that CI runs: test and test-added
 

@@ -67,7 +67,9 @@ def test_pins_are_sorted_and_exact() -> None:
 def test_no_tracked_file_names_a_package_index() -> None:
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: there are no tracked files to read")
-    listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
     # Written in parts, so that this file does not name one either.
     hosts = ["pypi" + ".org", "python" + "hosted", "--index" + "-url", "--extra-index" + "-url", "--find" + "-links"]
     pattern = re.compile("|".join(map(re.escape, hosts)).encode())

@@ -12,7 +12,7 @@ MODULES = read_modules()
 ROOMS = step_rooms(MODULES)
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "executor"}
 MAX_LINES = 400
-LONGER_FOR_A_REASON: dict[str, str] = {}
+LONGER_FOR_A_REASON = {"tests/unit/test_config_file.py": "one table of every wrong configuration"}
 """Path from the root of the project: why the file may be longer than MAX_LINES."""
 
 

@@ -1,0 +1,28 @@
+"""The cluster stage."""
+
+from pathlib import Path
+
+from edgepress.compress.stage import StageInput, StageResult, run_stage
+from edgepress.contracts.stages import ClusterSettings
+from edgepress.task import task
+
+
+@task("cluster")
+def cluster(*, recipe: str, settings: ClusterSettings | None, candidate: Path, dataset: Path, output: Path) -> None:
+    """Leave few distinct values in each kernel, while training. Without settings the candidate passes through.
+
+    Args:
+        recipe: name of the recipe.
+        settings: number of clusters and training; none passes the candidate through.
+        candidate: directory of the stage before.
+        dataset: dataset directory.
+        output: the candidate directory to write; must not exist.
+    """
+
+    def apply(given: StageInput) -> StageResult:
+        assert settings is not None
+        from edgepress.compress.cluster.clustering import cluster_candidate
+
+        return cluster_candidate(given, settings)
+
+    run_stage(stage="cluster", recipe=recipe, settings=settings, candidate=candidate, dataset=dataset, output=output, apply=apply)

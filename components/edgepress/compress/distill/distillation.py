@@ -1,0 +1,89 @@
+"""Distilling a candidate's model, the teacher, into a student."""
+
+from typing import Any
+
+from edgepress.compress.distill.loss import Distiller
+from edgepress.compress.stage import StageInput, StageResult
+from edgepress.compress.wrapping import require_graph
+from edgepress.contracts.candidate import MODULE_NAME
+from edgepress.contracts.stages import DistillSettings
+from edgepress.errors import ModelError, StageError
+from edgepress.models.keras import keras, set_seed
+from edgepress.models.registry import build_model
+from edgepress.models.storage import load_model, save_model
+from edgepress.models.user_module import UserModule, load_user_module
+from edgepress.train.fit import fit
+
+
+def distill_candidate(given: StageInput, settings: DistillSettings) -> StageResult:
+    """Train a student against the labels and the candidate's model; write the student.
+
+    Facts: ``teacher_parameters``, ``student_parameters``, ``val_accuracy`` of the student, ``epochs_run``, ``best_epoch``.
+
+    Raises:
+        StageError: the student cannot be built for this dataset, or the training diverges.
+    """
+    user_module = load_user_module(given.candidate / MODULE_NAME)
+    teacher = load_model(given.candidate)
+    set_seed(settings.train.seed)
+    student = _student(teacher, given, settings, user_module)
+    fitted = fit(
+        student,
+        given.dataset,
+        settings.train,
+        user_module=user_module,
+        train_step_model=Distiller(student, teacher, settings.temperature, settings.alpha),
+    )
+    save_model(student, given.work)
+    return StageResult(
+        facts={
+            "teacher_parameters": int(teacher.count_params()),
+            "student_parameters": int(student.count_params()),
+            "epochs_run": fitted.epochs_run,
+            "best_epoch": fitted.best_epoch,
+            "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
+        },
+        curves=fitted.curves,
+    )
+
+
+def _student(teacher: Any, given: StageInput, settings: DistillSettings, user_module: UserModule | None) -> Any:
+    if settings.student is None:
+        return fresh_copy(teacher, user_module.call_custom_objects() if user_module else {})
+    manifest = given.dataset.manifest
+    inputs = manifest.inputs
+    if user_module is not None and user_module.preprocess is not None:
+        shapes = {name: tuple(shape[1:]) for name, shape in zip(teacher.input_names, _input_shapes(teacher), strict=True)}
+        inputs = tuple(
+            spec.model_copy(update={"shape": shapes.get(spec.name, next(iter(shapes.values())) if len(shapes) == 1 else spec.shape)})
+            for spec in inputs
+        )
+    try:
+        return build_model(settings.student, inputs, len(manifest.labels))
+    except ModelError as error:
+        raise StageError(f"distill.student: {error}") from error
+
+
+def fresh_copy(model: Any, custom_objects: dict[str, Any]) -> Any:
+    """The same architecture with new initial weights. What the model does not learn (adapted or frozen layers) is taken over.
+
+    Raises:
+        StageError: the model is subclassed.
+    """
+    require_graph(model)
+    with keras.utils.custom_object_scope(custom_objects):
+        copy = keras.models.clone_model(model)
+    _take_over_unlearned(model, copy)
+    return copy
+
+
+def _take_over_unlearned(source: Any, copy: Any) -> None:
+    for own, fresh in zip(source.layers, copy.layers, strict=True):
+        if isinstance(own, keras.Model):
+            _take_over_unlearned(own, fresh)
+        elif own.weights and not own.trainable_weights:
+            fresh.set_weights(own.get_weights())
+
+
+def _input_shapes(model: Any) -> list[tuple[int | None, ...]]:
+    return [tuple(tensor.shape) for tensor in model.inputs]

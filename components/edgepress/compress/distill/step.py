@@ -1,0 +1,28 @@
+"""The distill stage: the first of every recipe."""
+
+from pathlib import Path
+
+from edgepress.compress.stage import StageInput, StageResult, run_stage
+from edgepress.contracts.stages import DistillSettings
+from edgepress.task import task
+
+
+@task("distill")
+def distill(*, recipe: str, settings: DistillSettings | None, candidate: Path, dataset: Path, output: Path) -> None:
+    """Train a student on the baseline's soft targets. Without settings the baseline passes through as the recipe's candidate.
+
+    Args:
+        recipe: name of the recipe.
+        settings: student, temperature, alpha and training; none passes the candidate through.
+        candidate: directory of the baseline, which teaches.
+        dataset: dataset directory.
+        output: the candidate directory to write; must not exist.
+    """
+
+    def apply(given: StageInput) -> StageResult:
+        assert settings is not None
+        from edgepress.compress.distill.distillation import distill_candidate
+
+        return distill_candidate(given, settings)
+
+    run_stage(stage="distill", recipe=recipe, settings=settings, candidate=candidate, dataset=dataset, output=output, apply=apply)

@@ -1,0 +1,28 @@
+"""The quantize stage."""
+
+from pathlib import Path
+
+from edgepress.compress.stage import StageInput, StageResult, run_stage
+from edgepress.contracts.stages import QuantizeSettings
+from edgepress.task import task
+
+
+@task("quantize")
+def quantize(*, recipe: str, settings: QuantizeSettings | None, candidate: Path, dataset: Path, output: Path) -> None:
+    """Train with 8-bit arithmetic simulated, so that the weights get used to it. Without settings the candidate passes through.
+
+    Args:
+        recipe: name of the recipe.
+        settings: granularity and training; none passes the candidate through.
+        candidate: directory of the stage before.
+        dataset: dataset directory.
+        output: the candidate directory to write; must not exist.
+    """
+
+    def apply(given: StageInput) -> StageResult:
+        assert settings is not None
+        from edgepress.compress.quantize.quantization import quantize_candidate
+
+        return quantize_candidate(given, settings)
+
+    run_stage(stage="quantize", recipe=recipe, settings=settings, candidate=candidate, dataset=dataset, output=output, apply=apply)

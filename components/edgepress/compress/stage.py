@@ -1,0 +1,130 @@
+"""What every stage of a recipe shares: passing through, failing with a reason, and an output that is there whole or not at all.
+
+Nothing here loads TensorFlow: most stages of most recipes only pass a candidate on.
+"""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from edgepress.contracts.candidate import (
+    MODULE_NAME,
+    RECORD_NAME,
+    CandidateRecord,
+    Failure,
+    StageName,
+    StageRecord,
+    read_candidate,
+    write_candidate,
+)
+from edgepress.contracts.dataset import DatasetDirectory, open_dataset
+from edgepress.contracts.files import new_directory
+from edgepress.contracts.strict import StrictModel
+from edgepress.errors import IntegrityError, StageError
+
+
+@dataclass(frozen=True)
+class StageInput:
+    """What a stage works on.
+
+    Attributes:
+        candidate: the directory of the stage before; read only.
+        record: its record.
+        dataset: the dataset that the candidate was made with.
+        work: where the stage writes its model; renamed to the output afterwards. The user's module is there already.
+    """
+
+    candidate: Path
+    record: CandidateRecord
+    dataset: DatasetDirectory
+    work: Path
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage did, for its record.
+
+    Attributes:
+        facts: what was measured; units in the names.
+        curves: per-epoch values.
+        digests: fields of the candidate's record that the stage fills, e.g. ``{"tflite_digest": ...}``.
+    """
+
+    facts: dict[str, JsonValue]
+    curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    digests: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_stage(
+    *,
+    stage: StageName,
+    recipe: str,
+    settings: StrictModel | None,
+    candidate: Path,
+    dataset: Path,
+    output: Path,
+    apply: Callable[[StageInput], StageResult],
+) -> None:
+    """Run one stage from candidate directory to candidate directory.
+
+    A candidate that failed before, or a recipe without settings for this stage, passes through. A ``StageError`` out of ``apply``
+    makes a failed candidate with its sentence as the reason; every other error propagates and leaves no output.
+
+    Raises:
+        IntegrityError: the candidate has no valid record, or was made with another dataset.
+        DataError: ``dataset`` is not a dataset directory.
+        InputError: ``output`` holds something already.
+    """
+    record = read_candidate(candidate).model_copy(update={"recipe": recipe})
+    with new_directory(output) as work:
+        if record.failure is not None or settings is None:
+            _carry_over(candidate, work)
+            write_candidate(work, record)
+            return
+        opened = open_dataset(dataset)
+        if opened.manifest.digest != record.dataset_digest:
+            raise IntegrityError(
+                f"{candidate / RECORD_NAME}: was made with dataset {record.dataset_digest}, but {dataset} is {opened.manifest.digest}; "
+                "give the stage the dataset that trained the baseline"
+            )
+        if (candidate / MODULE_NAME).is_file():
+            shutil.copyfile(candidate / MODULE_NAME, work / MODULE_NAME)
+        started = time.monotonic()
+        try:
+            result = apply(StageInput(candidate=candidate, record=record, dataset=opened, work=work))
+        except StageError as error:
+            _empty(work)
+            write_candidate(work, record.model_copy(update={"failure": Failure(stage=stage, reason=str(error))}))
+            return
+        done = StageRecord(
+            stage=stage,
+            settings=settings.model_dump(mode="json"),
+            facts=result.facts,
+            curves=result.curves,
+            duration_s=time.monotonic() - started,
+        )
+        write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), **result.digests}))
+
+
+def _carry_over(source: Path, destination: Path) -> None:
+    """Copy everything but the record. Copies, not links: nobody may change a candidate through another's files."""
+    for entry in sorted(source.iterdir()):
+        if entry.name == RECORD_NAME:
+            continue
+        if entry.is_dir():
+            shutil.copytree(entry, destination / entry.name)
+        else:
+            shutil.copyfile(entry, destination / entry.name)
+
+
+def _empty(directory: Path) -> None:
+    """Remove what a failed stage may have left half-written."""
+    for entry in directory.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()

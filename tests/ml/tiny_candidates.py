@@ -1,0 +1,89 @@
+"""Small real datasets and baselines: handwritten digits of 8x8 pixels and nets that learn them in seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.datasets import load_digits
+
+from edgepress.contracts.candidate import BASELINE, MODULE_NAME, CandidateRecord, write_candidate
+from edgepress.contracts.dataset import DatasetDirectory, DatasetManifest, InputSpec, SplitName, open_dataset
+from edgepress.contracts.digest import digest_tree
+from edgepress.contracts.files import write_json
+from edgepress.contracts.training import TrainSettings
+from edgepress.models.keras import keras, set_seed
+from edgepress.models.storage import save_model
+from edgepress.models.user_module import load_user_module
+from edgepress.train.fit import fit
+
+COUNTS: dict[SplitName, int] = {"train": 640, "validation": 200, "test": 200}
+
+
+def write_digits(path: Path) -> DatasetDirectory:
+    """Digits as images [8, 8, 1] in [0, 1]."""
+    images, labels = load_digits(return_X_y=True)
+    return write_dataset(path, {"image": (images / 16.0).reshape(-1, 8, 8, 1).astype(np.float32)}, labels)
+
+
+def write_dataset(path: Path, inputs: dict[str, NDArray[np.float32]], labels: NDArray[Any]) -> DatasetDirectory:
+    """The first examples of the arrays, split by ``COUNTS``."""
+    start = 0
+    for name, count in COUNTS.items():
+        chosen = slice(start, start + count)
+        start += count
+        (path / name / "inputs").mkdir(parents=True)
+        for key, array in inputs.items():
+            np.save(path / name / "inputs" / f"{key}.npy", array[chosen])
+        np.save(path / name / "labels.npy", labels[chosen].astype(np.int64))
+    manifest = DatasetManifest(
+        name="tiny",
+        task="classification",
+        inputs=tuple(InputSpec(name=key, shape=array.shape[1:], dtype="float32") for key, array in inputs.items()),
+        labels=tuple(str(label) for label in range(int(labels.max()) + 1)),
+        slice_columns=(),
+        counts=COUNTS,
+        digest=digest_tree(path),
+    )
+    write_json(path / "dataset.json", manifest)
+    return open_dataset(path)
+
+
+def convolutional(probabilities: bool = False) -> keras.Model:
+    """Conv2D, depthwise and pointwise convolutions with batch normalization, and a Dense layer."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    x = image
+    for name, layer in (
+        ("stem", layers.Conv2D(16, 3, padding="same", use_bias=False, name="stem")),
+        ("depthwise", layers.DepthwiseConv2D(3, padding="same", use_bias=False, name="depthwise")),
+        ("pointwise", layers.Conv2D(32, 1, use_bias=False, name="pointwise")),
+    ):
+        x = layers.ReLU(name=f"{name}_relu")(layers.BatchNormalization(name=f"{name}_bn", momentum=0.9)(layer(x)))
+    x = layers.Flatten(name="flat")(layers.MaxPooling2D(name="pool")(x))
+    x = layers.Dense(10, activation="softmax" if probabilities else None, name="head")(x)
+    return keras.Model(image, x, name="convolutional")
+
+
+def dense() -> keras.Model:
+    """Two Dense layers."""
+    layers = keras.layers
+    image = keras.Input((8, 8, 1), name="image")
+    x = layers.Dense(32, activation="relu", name="hidden")(layers.Flatten(name="flat")(image))
+    return keras.Model(image, layers.Dense(10, name="head")(x), name="dense")
+
+
+def write_baseline(path: Path, dataset: DatasetDirectory, build: Callable[[], keras.Model], module: str = "", epochs: int = 8) -> Path:
+    """Train a model and write it as the baseline's candidate directory; ``epochs`` 0 leaves it untrained."""
+    path.mkdir(parents=True)
+    if module:
+        (path / MODULE_NAME).write_text(module)
+    set_seed(0)
+    model = build()
+    if epochs:
+        settings = TrainSettings(epochs=epochs, batch_size=32, learning_rate=5e-3)
+        fit(model, dataset, settings, user_module=load_user_module(path / MODULE_NAME))
+    save_model(model, path)
+    write_candidate(path, CandidateRecord(recipe=BASELINE, dataset_digest=dataset.manifest.digest))
+    return path

@@ -1,8 +1,9 @@
 """Pruning, clustering and quantization-aware training of one small convolutional net, one after the other, down to the shipped file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,46 +34,47 @@ def training(epochs: int, learning_rate: float = 1e-3) -> TrainSettings:
     return TrainSettings(epochs=epochs, batch_size=32, learning_rate=learning_rate)
 
 
-@dataclass(frozen=True)
 class Chain:
-    """Candidate directories, each made from the one before it."""
+    """Candidate directories, each made from the one before it by the first test that asks for it."""
 
-    dataset: Path
-    baseline: Path
-    pruned: Path
-    clustered: Path
-    quantized: Path
-    quantized_per_tensor: Path
+    def __init__(self, place: Path) -> None:
+        self._place = place
+        self.dataset = place / "dataset"
+        write_digits(self.dataset)
+
+    @cached_property
+    def baseline(self) -> Path:
+        return write_baseline(self._place / "baseline", open_dataset(self.dataset), convolutional, epochs=5)
+
+    @cached_property
+    def pruned(self) -> Path:
+        settings = PruneSettings(final_sparsity=0.6, frequency=6, train=training(3))
+        return self._made("pruned", lambda paths: prune(settings=settings, candidate=self.baseline, **paths))
+
+    @cached_property
+    def clustered(self) -> Path:
+        settings = ClusterSettings(number_of_clusters=CLUSTERS, train=training(1))
+        return self._made("clustered", lambda paths: cluster(settings=settings, candidate=self.pruned, **paths))
+
+    @cached_property
+    def quantized(self) -> Path:
+        settings = QuantizeSettings(train=training(1))
+        return self._made("quantized", lambda paths: quantize(settings=settings, candidate=self.clustered, **paths))
+
+    @cached_property
+    def quantized_per_tensor(self) -> Path:
+        settings = QuantizeSettings(granularity="per_tensor", train=training(1))
+        return self._made("quantized_per_tensor", lambda paths: quantize(settings=settings, candidate=self.clustered, **paths))
+
+    def _made(self, name: str, make: Callable[[dict[str, Any]], None]) -> Path:
+        output = self._place / name
+        make({"recipe": "all", "dataset": self.dataset, "output": output})
+        return output
 
 
 @pytest.fixture(scope="module")
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Chain:
-    place = tmp_path_factory.mktemp("chain")
-    made = Chain(*(place / name for name in ("dataset", "baseline", "pruned", "clustered", "quantized", "quantized_per_tensor")))
-    write_baseline(made.baseline, write_digits(made.dataset), convolutional, epochs=5)
-    prune(
-        recipe="all",
-        settings=PruneSettings(final_sparsity=0.6, frequency=6, train=training(3)),
-        candidate=made.baseline,
-        dataset=made.dataset,
-        output=made.pruned,
-    )
-    cluster(
-        recipe="all",
-        settings=ClusterSettings(number_of_clusters=CLUSTERS, train=training(1)),
-        candidate=made.pruned,
-        dataset=made.dataset,
-        output=made.clustered,
-    )
-    for output, granularity in ((made.quantized, "per_channel"), (made.quantized_per_tensor, "per_tensor")):
-        quantize(
-            recipe="all",
-            settings=QuantizeSettings.model_validate({"granularity": granularity, "train": training(1)}),
-            candidate=made.clustered,
-            dataset=made.dataset,
-            output=output,
-        )
-    return made
+    return Chain(tmp_path_factory.mktemp("chain"))
 
 
 def stage(candidate: Path, name: StageName) -> StageRecord:

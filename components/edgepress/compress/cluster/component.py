@@ -1,0 +1,28 @@
+"""KFP declaration of the cluster stage."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def cluster(
+    recipe: str,
+    settings: str,
+    candidate: dsl.Input[dsl.Model],
+    dataset: dsl.Input[dsl.Dataset],
+    output: dsl.Output[dsl.Model],
+) -> None:
+    """Make weights share a few values, while training. Settings of null pass the candidate through."""
+    from pathlib import Path
+
+    from edgepress.compress.cluster.step import cluster
+    from edgepress.contracts.stages import ClusterSettings
+
+    cluster(
+        recipe=recipe,
+        settings=ClusterSettings.parse_optional(settings),
+        candidate=Path(candidate.path),
+        dataset=Path(dataset.path),
+        output=Path(output.path),
+    )

@@ -1,0 +1,28 @@
+"""KFP declaration of the distill stage."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def distill(
+    recipe: str,
+    settings: str,
+    candidate: dsl.Input[dsl.Model],
+    dataset: dsl.Input[dsl.Dataset],
+    output: dsl.Output[dsl.Model],
+) -> None:
+    """Train the recipe's student from the baseline's soft targets. Settings of null pass the candidate through."""
+    from pathlib import Path
+
+    from edgepress.compress.distill.step import distill
+    from edgepress.contracts.stages import DistillSettings
+
+    distill(
+        recipe=recipe,
+        settings=DistillSettings.parse_optional(settings),
+        candidate=Path(candidate.path),
+        dataset=Path(dataset.path),
+        output=Path(output.path),
+    )

@@ -1,0 +1,28 @@
+"""KFP declaration of the prune stage."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def prune(
+    recipe: str,
+    settings: str,
+    candidate: dsl.Input[dsl.Model],
+    dataset: dsl.Input[dsl.Dataset],
+    output: dsl.Output[dsl.Model],
+) -> None:
+    """Set small weights to zero on a schedule, while training. Settings of null pass the candidate through."""
+    from pathlib import Path
+
+    from edgepress.compress.prune.step import prune
+    from edgepress.contracts.stages import PruneSettings
+
+    prune(
+        recipe=recipe,
+        settings=PruneSettings.parse_optional(settings),
+        candidate=Path(candidate.path),
+        dataset=Path(dataset.path),
+        output=Path(output.path),
+    )

@@ -1,0 +1,28 @@
+"""KFP declaration of the quantize stage."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def quantize(
+    recipe: str,
+    settings: str,
+    candidate: dsl.Input[dsl.Model],
+    dataset: dsl.Input[dsl.Dataset],
+    output: dsl.Output[dsl.Model],
+) -> None:
+    """Train with 8-bit quantization simulated. Settings of null pass the candidate through."""
+    from pathlib import Path
+
+    from edgepress.compress.quantize.step import quantize
+    from edgepress.contracts.stages import QuantizeSettings
+
+    quantize(
+        recipe=recipe,
+        settings=QuantizeSettings.parse_optional(settings),
+        candidate=Path(candidate.path),
+        dataset=Path(dataset.path),
+        output=Path(output.path),
+    )

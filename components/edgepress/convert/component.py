@@ -1,0 +1,28 @@
+"""KFP declaration of conversion."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def convert(
+    recipe: str,
+    settings: str,
+    candidate: dsl.Input[dsl.Model],
+    dataset: dsl.Input[dsl.Dataset],
+    output: dsl.Output[dsl.Model],
+) -> None:
+    """Write the candidate's .tflite file and SavedModel."""
+    from pathlib import Path
+
+    from edgepress.contracts.stages import ConvertSettings
+    from edgepress.convert.step import convert
+
+    convert(
+        recipe=recipe,
+        settings=ConvertSettings.model_validate_json(settings),
+        candidate=Path(candidate.path),
+        dataset=Path(dataset.path),
+        output=Path(output.path),
+    )

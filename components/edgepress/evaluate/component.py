@@ -1,0 +1,73 @@
+"""KFP declarations of evaluation: the baseline alone, a candidate against it, and the nominee on test data."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
+def evaluate_baseline(
+    split: str,
+    baseline: dsl.Input[dsl.Model],
+    dataset: dsl.Input[dsl.Dataset],
+    evaluation: dsl.Output[dsl.Artifact],
+) -> None:
+    """Measure the baseline's .tflite on one split: what every candidate is compared with."""
+    from pathlib import Path
+
+    from edgepress.evaluate.step import evaluate, evaluate_test
+
+    step = evaluate_test if split == "test" else evaluate
+    step(
+        recipe="baseline",
+        candidate=Path(baseline.path),
+        dataset=Path(dataset.path),
+        split=split,
+        reference=None,
+        output=Path(evaluation.path),
+    )
+
+
+@dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
+def evaluate(
+    recipe: str,
+    candidate: dsl.Input[dsl.Model],
+    reference: dsl.Input[dsl.Artifact],
+    dataset: dsl.Input[dsl.Dataset],
+    evaluation: dsl.Output[dsl.Artifact],
+) -> None:
+    """Measure a candidate's .tflite on validation data."""
+    from pathlib import Path
+
+    from edgepress.evaluate.step import evaluate
+
+    evaluate(
+        recipe=recipe,
+        candidate=Path(candidate.path),
+        dataset=Path(dataset.path),
+        split="validation",
+        reference=Path(reference.path),
+        output=Path(evaluation.path),
+    )
+
+
+@dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
+def evaluate_nominee(
+    nominee: dsl.Input[dsl.Model],
+    reference: dsl.Input[dsl.Artifact],
+    dataset: dsl.Input[dsl.Dataset],
+    evaluation: dsl.Output[dsl.Artifact],
+) -> None:
+    """Measure the nominee's .tflite on test data."""
+    from pathlib import Path
+
+    from edgepress.evaluate.step import evaluate_test
+
+    evaluate_test(
+        recipe="nominee",
+        candidate=Path(nominee.path),
+        dataset=Path(dataset.path),
+        split="test",
+        reference=Path(reference.path),
+        output=Path(evaluation.path),
+    )

@@ -1,0 +1,31 @@
+"""KFP declaration of training."""
+
+from kfp import dsl
+
+from edgepress import images
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def train(
+    settings: str,
+    module_source: str,
+    source_digest: str,
+    state: str,
+    dataset: dsl.Input[dsl.Dataset],
+    baseline: dsl.Output[dsl.Model],
+) -> None:
+    """Train the baseline, or adopt a trained model."""
+    from pathlib import Path
+
+    from edgepress.contracts.config import BaselineSettings
+    from edgepress.train.step import train
+
+    train(
+        recipe="baseline",
+        settings=BaselineSettings.model_validate_json(settings),
+        dataset=Path(dataset.path),
+        output=Path(baseline.path),
+        module_source=module_source,
+        source_digest=source_digest,
+        state=Path(state) if state else None,
+    )

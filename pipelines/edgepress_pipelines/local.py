@@ -1,0 +1,144 @@
+"""Running the pipeline on this machine, on KFP's local runner."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.release import MANIFEST_NAME, read_manifest
+from edgepress.contracts.verdict import VERDICT_NAME, Verdict, read_verdict
+from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REJECTED
+from edgepress.release.publish import release_prefix
+from edgepress.storage import join_key, open_store
+from edgepress.storage.embedded import EmbeddedStore
+from edgepress.task import TaskEvent
+from edgepress_pipelines.baseline_source import source_digest
+from edgepress_pipelines.code_digest import code_digest
+from edgepress_pipelines.compress_and_release import CACHED_STEPS
+from edgepress_pipelines.display import RunListener
+from edgepress_pipelines.engine import EngineRequest
+from edgepress_pipelines.engine_process import ENGINE_LOG_NAME, EngineProcess
+from edgepress_pipelines.parameters import pipeline_parameters, read_module
+from edgepress_pipelines.plan import RunProgress, plan_tasks
+from edgepress_pipelines.workdir import Workdir
+
+VERDICT_EXIT_CODES = {"passed": EXIT_DONE, "rejected": EXIT_REJECTED, "inconclusive": EXIT_INCONCLUSIVE}
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended.
+
+    Attributes:
+        verdict: None when the run failed before the gate had judged.
+        run_dir: the run's folder.
+        exit_code: of the command.
+        published_uri: where the bundle was published; None unless it passed.
+        message: why it failed, in one line; None when it reached a verdict and did what follows from it.
+    """
+
+    verdict: Verdict | None
+    run_dir: Path
+    exit_code: int
+    published_uri: str | None
+    message: str | None
+
+
+def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListener) -> RunOutcome:
+    """Run the pipeline and fill the run's folder.
+
+    Raises:
+        InputError: something given is wrong; found before any task has started.
+        StorageError: the release's object store cannot be reached or refuses; found before any task has started.
+        KeyboardInterrupt: interrupted; every child has been ended, and a second run goes on from what is finished.
+    """
+    workdir = Workdir(workdir_path)
+    with workdir.exclusive(), _release_store(config, workdir) as (config, environment):
+        run_dir = workdir.new_run()
+        request = EngineRequest(
+            run_id=run_dir.name,
+            parameters=pipeline_parameters(
+                config,
+                data_root=str(workdir.datasets),
+                state=str(workdir.state),
+                ledger=str(workdir.ledger),
+                module_source=read_module(config),
+                source_digest=source_digest(config),
+            ),
+            parallelism=config.resources.parallelism,
+            code_digests={component: code_digest(module) for component, module in CACHED_STEPS.items()},
+            artifact_root=str(workdir.artifacts / run_dir.name),
+            cache_root=str(workdir.cache),
+        )
+        return _follow(config, request, workdir, run_dir, environment, listener)
+
+
+def _follow(
+    config: PipelineConfig, request: EngineRequest, workdir: Workdir, run_dir: Path, environment: Mapping[str, str], listener: RunListener
+) -> RunOutcome:
+    tasks = plan_tasks(config)
+    progress = RunProgress(tasks)
+    listener.run_started(run_dir.name, run_dir, tasks)
+    with EngineProcess(request, run_dir, environment) as engine:
+        for event in engine.events():
+            if event is not None:
+                for told in progress.events(event):
+                    listener.task_event(told)
+        exit_status = engine.exit_status
+    artifacts = Path(request.artifact_root)
+    summary = _output(artifacts, "report", "summary", VERDICT_NAME)
+    bundle = _output(artifacts, "release", "bundle", MANIFEST_NAME)
+    verdict = None
+    if summary is not None:
+        workdir.complete(run_dir, summary, bundle)
+        verdict = read_verdict(run_dir)
+    if exit_status != 0 or verdict is None:
+        message, exit_code = _explain(progress, run_dir, exit_status)
+        return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=None, message=message)
+    published_uri = _published_uri(config, run_dir / "release") if bundle is not None else None
+    return RunOutcome(
+        verdict=verdict, run_dir=run_dir, exit_code=VERDICT_EXIT_CODES[verdict.outcome], published_uri=published_uri, message=None
+    )
+
+
+def _published_uri(config: PipelineConfig, bundle: Path) -> str:
+    bucket, _, prefix = config.release.uri.removeprefix("s3://").partition("/")
+    _, digest = read_manifest(bundle)
+    return f"s3://{bucket}/{release_prefix(prefix, config.name, digest)}"
+
+
+def _output(artifacts: Path, task: str, name: str, marker: str) -> Path | None:
+    """A task's output directory in this run, complete as its marker file says."""
+    return next((path.parent for path in artifacts.glob(f"*/{task}*/{name}/{marker}")), None)
+
+
+def _explain(progress: RunProgress, run_dir: Path, exit_status: int) -> tuple[str, int]:
+    failed = progress.failed()
+    if failed is not None and failed.message is not None:
+        return f"{_title(failed)}: {failed.message}", failed.exit_code or EXIT_FAILED
+    unfinished = progress.unfinished()
+    if unfinished is not None:
+        return f"{_title(unfinished)} ended without a word (killed, or out of memory?); see {run_dir / 'logs'}", EXIT_FAILED
+    return f"the engine ended with status {exit_status}; see {run_dir / 'logs' / ENGINE_LOG_NAME}", EXIT_FAILED
+
+
+def _title(event: TaskEvent) -> str:
+    return f"{event.task} of {event.recipe}" if event.recipe else event.task
+
+
+@contextmanager
+def _release_store(config: PipelineConfig, workdir: Workdir) -> Iterator[tuple[PipelineConfig, Mapping[str, str]]]:
+    """The configuration with the endpoint that the release goes to, and the variables with its credentials.
+
+    Without a configured endpoint the embedded store runs for as long as the run. A configured one is tried now: a run of an hour must not
+    end at a wrong password.
+    """
+    if config.release.endpoint_url is not None:
+        store, prefix = open_store(config.release.uri, config.release.endpoint_url)
+        store.list_keys(f"{join_key(prefix, config.name)}/")
+        yield config, {}
+        return
+    with EmbeddedStore(workdir.store) as embedded:
+        release = config.release.model_copy(update={"endpoint_url": embedded.endpoint_url})
+        yield config.model_copy(update={"release": release}), embedded.scoped_environment

@@ -1,0 +1,92 @@
+"""A working directory on this machine, ``.edgepress`` by default:
+
+runs/<run_id>/      what a run gives: verdict.json, report.html, leaderboard.csv, evaluations/, models/, logs/, release/
+runs/latest         a link to the newest run that reached a verdict
+artifacts/<run_id>/ what its tasks wrote; later runs reuse it through the cache
+cache/              the cache's entries
+datasets/<digest>/  ingested data
+state/              checkpoints of unfinished training
+ledger/             how often each test split was used
+store/              the embedded object store
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgepress.contracts.files import fsync_directory
+from edgepress.contracts.verdict import VERDICT_NAME
+from edgepress.errors import EdgePressError, InputError
+
+
+class Workdir:
+    """Paths of a working directory. Created on construction.
+
+    Raises:
+        InputError: the path cannot be a directory to write in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.resolve()
+        self.runs = self.path / "runs"
+        self.artifacts = self.path / "artifacts"
+        self.cache = self.path / "cache"
+        self.datasets = self.path / "datasets"
+        self.state = self.path / "state"
+        self.ledger = self.path / "ledger"
+        self.store = self.path / "store"
+        try:
+            for folder in (self.runs, self.artifacts, self.cache, self.datasets, self.state, self.ledger):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be a working directory ({error.strerror}); choose another with --workdir") from error
+
+    @contextlib.contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the directory for one run. The lock is the kernel's: a killed run leaves none.
+
+        Raises:
+            EdgePressError: another run holds it.
+        """
+        with (self.path / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise EdgePressError(f"{self.path}: another run is using it; wait for it, or choose another --workdir") from error
+            yield
+
+    def new_run(self) -> Path:
+        """Create the folder of a new run, named by the time in UTC so that names sort by age."""
+        run_dir = self.runs / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(2)}"
+        (run_dir / "logs").mkdir(parents=True)
+        return run_dir
+
+    def latest(self) -> Path | None:
+        """The newest run that reached a verdict, or None."""
+        link = self.runs / "latest"
+        return link.resolve() if link.exists() else None
+
+    def complete(self, run_dir: Path, summary: Path, bundle: Path | None) -> None:
+        """Copy what a run gives into its folder; the verdict goes last, then ``latest`` points at the run."""
+        if bundle is not None:
+            _copy(bundle, run_dir / "release")
+        for item in sorted(summary.iterdir(), key=lambda item: item.name == VERDICT_NAME):
+            _copy(item, run_dir / item.name)
+        link = self.runs / f".latest.{run_dir.name}"
+        link.symlink_to(run_dir.name)
+        os.replace(link, self.runs / "latest")
+        fsync_directory(self.runs)
+
+
+def _copy(source: Path, destination: Path) -> None:
+    temporary = destination.with_name(f".{destination.name}.tmp")
+    if source.is_dir():
+        shutil.copytree(source, temporary)
+    else:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, destination)

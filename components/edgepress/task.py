@@ -14,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
@@ -23,12 +24,17 @@ from edgepress.errors import EXIT_FAILED, EdgePressError
 RUN_DIR_VARIABLE = "EDGEPRESS_RUN_DIR"
 EVENTS_NAME = "events.jsonl"
 
+_candidate_failure: ContextVar[str | None] = ContextVar("candidate_failure", default=None)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class TaskEvent(StrictModel):
-    """One line of ``events.jsonl``. ``message`` and ``exit_code`` are set for ``failed`` only."""
+    """One line of ``events.jsonl``.
+
+    ``message`` says why a task failed; with ``succeeded``, why its candidate did. ``exit_code`` is set for ``failed`` only.
+    """
 
     task: str
     recipe: str | None
@@ -55,6 +61,11 @@ def task(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return observed
 
     return decorate
+
+
+def tell_candidate_failed(reason: str) -> None:
+    """Let the running task's last event say that it gave a failed candidate: the task succeeds, the run goes on, the user is told."""
+    _candidate_failure.set(reason)
 
 
 def describe_error(error: BaseException) -> tuple[str, int]:
@@ -84,6 +95,7 @@ def _observe(run_dir: Path, name: str, recipe: str | None) -> Iterator[None]:
     logs = run_dir / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     append_event(run_dir, TaskEvent(task=name, recipe=recipe, state="started", unix_time_s=started))
+    _candidate_failure.set(None)
     log_name = f"{name}.{recipe}.log" if recipe else f"{name}.log"
     with _output_into(logs / log_name):
         try:
@@ -106,7 +118,17 @@ def _observe(run_dir: Path, name: str, recipe: str | None) -> Iterator[None]:
             )
             raise
     now = time.time()
-    append_event(run_dir, TaskEvent(task=name, recipe=recipe, state="succeeded", unix_time_s=now, duration_s=now - started))
+    append_event(
+        run_dir,
+        TaskEvent(
+            task=name,
+            recipe=recipe,
+            state="succeeded",
+            unix_time_s=now,
+            duration_s=now - started,
+            message=_candidate_failure.get(),
+        ),
+    )
 
 
 @contextmanager

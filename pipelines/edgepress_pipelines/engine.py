@@ -48,7 +48,7 @@ def main() -> None:
     local.init(
         runner=local.SubprocessRunner(use_venv=False),
         pipeline_root=request.artifact_root,
-        workspace_root=request.artifact_root,
+        workspace_root=str(Path(request.artifact_root) / "workspace"),  # the runner deletes it when it has finished
         enable_caching=True,
         cache_root=request.cache_root,
     )

@@ -25,6 +25,7 @@ from edgepress.contracts.dataset import DatasetDirectory, open_dataset
 from edgepress.contracts.files import new_directory
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError, StageError
+from edgepress.task import tell_candidate_failed
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,7 @@ def run_stage(
             result = apply(StageInput(candidate=candidate, record=record, dataset=opened, work=work))
         except StageError as error:
             _empty(work)
+            tell_candidate_failed(str(error))
             write_candidate(work, record.model_copy(update={"failure": Failure(stage=stage, reason=str(error))}))
             return
         done = StageRecord(

@@ -18,7 +18,7 @@ from edgepress.contracts.evaluation import (
 from edgepress.contracts.files import new_directory, write_json
 from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.evaluate.accuracy import accuracy, agreement, confusion, corrections, regressions, slice_accuracy
-from edgepress.task import task
+from edgepress.task import task, tell_candidate_failed
 
 NOMINEE = "nominee"
 """Stands for the recipe that the gate nominated, whichever it is: known only inside the candidate."""
@@ -180,6 +180,7 @@ def _fail(record: CandidateRecord, split: SplitName, reason: str) -> Evaluation:
     """A failed evaluation; for the baseline an error, because nothing can be compared without it."""
     if record.recipe == BASELINE:
         raise ModelError(f"the baseline: {reason}; repair the model before compressing it")
+    tell_candidate_failed(reason)
     return _failed(record, split, Failure(stage="evaluate", reason=reason))
 
 

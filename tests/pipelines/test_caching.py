@@ -1,0 +1,60 @@
+"""The cache: an edit runs again what depends on it, and nothing else."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.pipelines.small_project import SmallProject
+
+ALWAYS = {("ingest", None), ("benchmark", None), ("nominate", None), ("judge", None), ("report", None), ("release", None)}
+"""Tasks that look at the world or act on it."""
+
+NOMINEE = {("evaluate_test", "nominee")}
+"""The nominee is a new artifact of each run's nomination."""
+
+STAGES = ("distill", "prune", "cluster", "quantize", "convert", "evaluate")
+BASELINE = {("train", "baseline"), ("convert", "baseline"), ("evaluate", "baseline"), ("evaluate_test", "baseline")}
+
+
+def every_stage(recipe: str) -> set[tuple[str, str]]:
+    return {(stage, recipe) for stage in STAGES}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    return SmallProject(tmp_path_factory.mktemp("caching"))
+
+
+def test_an_edit_runs_again_what_depends_on_it_and_nothing_else(project: SmallProject) -> None:
+    # One test, because each run starts from the cache that the one before it left.
+    everything = ALWAYS | NOMINEE | BASELINE | every_stage("float16") | every_stage("pruned-int8")
+
+    first = project.run()
+    assert first.exit_code == 0, first.output
+    assert first.executed() >= ALWAYS | BASELINE | {("prune", "pruned-int8"), ("convert", "float16")}
+
+    unchanged = project.run()
+    assert unchanged.exit_code == 0, unchanged.output
+    assert unchanged.executed() == ALWAYS | NOMINEE
+
+    project.config["recipes"][1]["convert"]["representative_dataset"]["samples"] = 60
+    later_setting = project.run()
+    assert later_setting.executed() == ALWAYS | NOMINEE | {("convert", "pruned-int8"), ("evaluate", "pruned-int8")}
+
+    append_comment(project.code("components/edgepress/compress/prune/pruning.py"))
+    stage_code = project.run()
+    assert stage_code.executed() == ALWAYS | NOMINEE | every_stage("pruned-int8") - {("distill", "pruned-int8")} | {
+        (stage, "float16") for stage in STAGES[1:]
+    }
+
+    append_comment(project.code("components/edgepress/report/step.py"))
+    report_code = project.run()
+    assert report_code.executed() == ALWAYS | NOMINEE
+
+    project.write_data(brightness=0.9)
+    data = project.run()
+    assert data.executed() == everything
+
+
+def append_comment(path: Path) -> None:
+    path.write_text(path.read_text() + "\n# edited\n")

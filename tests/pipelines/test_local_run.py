@@ -1,0 +1,145 @@
+"""Whole runs on KFP's local runner: what a run leaves for each verdict, for a failing recipe, and when it is ended from outside."""
+
+import csv
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgepress.release.verify import verify_bundle
+from tests.pipelines.small_project import FinishedRun, SmallProject, processes_of
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
+    return SmallProject(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def passed(project: SmallProject) -> FinishedRun:
+    # A third recipe cannot be applied: its pruning would begin after the last step.
+    impossible = {"recipe": "impossible", "prune": {"final_sparsity": 0.5, "begin_step": 100_000, "train": {"epochs": 1}}}
+    project.config["recipes"].append(impossible)
+    return project.run()
+
+
+def test_a_passed_run_is_released(passed: FinishedRun) -> None:
+    assert passed.exit_code == 0, passed.output
+    assert passed.verdict["outcome"] == "passed"
+    manifest, _ = verify_bundle(passed.run_dir / "release")
+    assert manifest.recipe == passed.verdict["nominee"]
+    assert "s3://edgepress/releases/small/" in passed.output
+    assert str(passed.run_dir / "report.html") in passed.output.replace("\n", "")
+
+
+def test_a_run_leaves_its_folder_as_promised(passed: FinishedRun) -> None:
+    folder = passed.run_dir
+    assert (folder / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
+    rows = list(csv.DictReader((folder / "leaderboard.csv").open()))
+    assert {row["recipe"] for row in rows} >= {"baseline", "float16", "pruned-int8", "impossible"}
+    for recipe in ("float16", "pruned-int8"):
+        assert json.loads((folder / "evaluations" / f"{recipe}.json").read_text())["recipe"] == recipe
+        assert (folder / "models" / f"{recipe}.tflite").read_bytes()[4:8] == b"TFL3"
+    assert (folder / "logs" / "prune.pruned-int8.log").stat().st_size > 0
+    assert (folder.parent / "latest").resolve() == folder
+
+
+def test_a_recipe_that_fails_is_named_and_does_not_stop_the_run(passed: FinishedRun) -> None:
+    failed = next(candidate for candidate in passed.verdict["candidates"] if candidate["recipe"] == "impossible")
+    assert failed["outcome"] == "failed"
+    assert len(failed["reasons"]) == 1
+    assert "begin_step" in failed["reasons"][0]
+    assert any("impossible" in line and "begin_step" in line for line in passed.output.splitlines())
+
+
+def test_a_rejected_run_exits_10_and_releases_nothing(passed: FinishedRun, project: SmallProject) -> None:
+    store_before = published(project)
+    rejected = project.run("--set", "gate.accuracy.min=0.9999")
+    assert rejected.exit_code == 10, rejected.output
+    assert rejected.verdict["outcome"] == "rejected"
+    assert not (rejected.run_dir / "release").exists()
+    assert ("release", None) not in rejected.executed()
+    assert published(project) == store_before
+    assert "0.9999" in rejected.output or "99.99" in rejected.output
+
+
+def test_without_any_threshold_nothing_is_released(passed: FinishedRun, project: SmallProject) -> None:
+    rejected = project.run("--set", "gate={}")
+    assert rejected.exit_code == 10, rejected.output
+    assert "no threshold" in rejected.output
+    assert not (rejected.run_dir / "release").exists()
+
+
+def published(project: SmallProject) -> list[str]:
+    data = project.workdir / "store" / "data"
+    return sorted(str(path) for path in data.rglob("*.dat"))
+
+
+def test_bad_data_ends_the_run_with_one_line_and_exit_2(passed: FinishedRun, project: SmallProject) -> None:
+    bad = project.folder / "bad.npz"
+    bad.write_bytes(b"not an archive")
+    run = project.run("--set", f"dataset.source={bad}")
+    assert run.exit_code == 2, run.output
+    errors = [line for line in run.output.splitlines() if "error:" in line]
+    assert len(errors) == 1
+    assert "bad.npz" in errors[0]
+    assert "Traceback" not in run.output
+    assert not (run.run_dir / "verdict.json").exists()
+    assert (project.workdir / "runs" / "latest").resolve() != run.run_dir
+
+
+def test_unreachable_store_is_told_before_anything_runs(passed: FinishedRun, project: SmallProject) -> None:
+    environment = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+    runs_before = len(list((project.workdir / "runs").iterdir()))
+    run = project.run("--set", "release.endpoint_url=http://127.0.0.1:9", environment=environment)
+    assert run.exit_code == 1
+    assert "127.0.0.1:9" in run.output
+    assert "Traceback" not in run.output
+    assert len(list((project.workdir / "runs").iterdir())) == runs_before
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Iterator[SmallProject]:
+    """A project whose baseline trains for long enough to be interrupted."""
+    project = SmallProject(tmp_path)
+    project.config["recipes"] = project.config["recipes"][:1]
+    project.config["baseline"]["train"]["epochs"] = 400
+    yield project
+    for pid in processes_of(project.workdir):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
+def test_an_ended_run_leaves_no_process_and_a_second_one_goes_on(training: SmallProject, sent: signal.Signals) -> None:
+    process = training.start()
+    checkpoint = wait_for_file(training.workdir / "state", "*.npz")
+    process.send_signal(sent)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == (1 if sent == signal.SIGINT else process.returncode)
+    if sent == signal.SIGINT:
+        assert "again" in output
+        assert "Traceback" not in output
+    deadline = time.monotonic() + 15
+    while processes_of(training.workdir) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert processes_of(training.workdir) == []
+    assert not list((training.workdir / "runs").glob("*/verdict.json"))
+    assert checkpoint.exists()
+
+    second = training.run()
+    assert second.exit_code == 0, second.output
+    assert "going on after epoch" in (second.run_dir / "logs" / "train.baseline.log").read_text()
+
+
+def wait_for_file(folder: Path, pattern: str) -> Path:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        found = next(folder.rglob(pattern), None)
+        if found is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"{folder} never held a {pattern}")

@@ -1,0 +1,99 @@
+"""Adopting a trained model that the user brings along. The file is not trusted: see ``saved_config``."""
+
+import inspect
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgepress.contracts.dataset import InputSpec
+from edgepress.contracts.digest import digest_file, digest_tree
+from edgepress.errors import IntegrityError, ModelError
+from edgepress.models.check import check_classifier
+from edgepress.models.keras import keras, tf
+from edgepress.models.saved_config import MODEL_CLASSES, SavedConfig, read_saved_config, refuse_unknown_objects
+from edgepress.storage import open_store
+
+
+def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], num_classes: int) -> keras.Model:
+    """Load a trained Keras 2 model, uncompiled, from a ``.h5`` or ``.keras`` file or a SavedModel directory.
+
+    The source is copied first; the copy is what is verified and then loaded.
+
+    Args:
+        source: local path or ``s3://`` URI.
+        source_digest: digest that the content must have; an empty string asks for none.
+        inputs: the dataset's inputs.
+        num_classes: the dataset's number of classes.
+
+    Raises:
+        ModelError: it is not such a model, would run code, or does not fit the dataset.
+        IntegrityError: the content does not have the digest.
+        StorageError: the object store cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="edgepress-adopt-") as folder:
+        copy = _copy(source, Path(folder) / "model")
+        digest = digest_tree(copy) if copy.is_dir() else digest_file(copy)
+        if source_digest and digest != source_digest:
+            raise IntegrityError(f"{source}: changed since the run began (now {digest}, then {source_digest}); run again")
+        saved = read_saved_config(copy, source)
+        if saved.config.get("class_name") not in MODEL_CLASSES:
+            raise ModelError(
+                f"{source}: is a {saved.config.get('class_name')}, a subclassed model whose layers cannot be rebuilt from the file; "
+                "make it Functional or Sequential"
+            )
+        refuse_unknown_objects(saved.config, known_classes(), _names(keras.activations, inspect.isfunction), source)
+        try:
+            model = _load(copy, saved)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, AssertionError, tf.errors.OpError) as error:
+            # Whatever a damaged or unusual file makes Keras stumble over.
+            raise ModelError(f"{source}: Keras 2 cannot load it: {' '.join(str(error).split())[:300]}") from error
+    return check_classifier(model, inputs, num_classes, source)
+
+
+def known_classes() -> frozenset[str]:
+    """Names of Keras' own layers (Lambda left out), initializers, regularizers and constraints."""
+    layers = _names(keras.layers, lambda value: inspect.isclass(value) and issubclass(value, keras.layers.Layer)) - {"Lambda"}
+    return layers.union(*(_names(module, inspect.isclass) for module in (keras.initializers, keras.regularizers, keras.constraints)))
+
+
+def _load(path: Path, saved: SavedConfig) -> keras.Model:
+    if saved.kind != "saved_model":
+        # Keras tells the formats apart by their suffix.
+        return keras.models.load_model(path.rename(path.with_suffix(f".{saved.kind}")), compile=False)
+    # Keras' loader would revive layers from the graph functions stored beside them; the configuration and the variables are enough.
+    model = keras.models.model_from_json(json.dumps(saved.config))
+    model.load_weights(str(path / "variables" / "variables")).assert_existing_objects_matched()
+    return model
+
+
+def _names(module: ModuleType, kind: Callable[[Any], bool]) -> frozenset[str]:
+    return frozenset(name for name, _ in inspect.getmembers(module, kind))
+
+
+def _copy(source: str, copy: Path) -> Path:
+    if not source.startswith("s3://"):
+        path = Path(source)
+        try:
+            if path.is_dir():
+                shutil.copytree(path, copy)
+            else:
+                shutil.copyfile(path, copy)
+        except OSError as error:
+            raise ModelError(f"{source}: cannot be read ({error.strerror or error})") from error
+        return copy
+    store, key = open_store(source)
+    keys = store.list_keys(f"{key}/")
+    if not keys:
+        store.download_file(key, copy)
+        return copy
+    for each in keys:
+        relative = Path(each.removeprefix(f"{key}/"))
+        if relative.is_absolute() or ".." in relative.parts:
+            raise ModelError(f"{source}: holds a key {each} that leaves the directory")
+        (copy / relative).parent.mkdir(parents=True, exist_ok=True)
+        store.download_file(each, copy / relative)
+    return copy

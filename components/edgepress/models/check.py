@@ -1,0 +1,73 @@
+"""Whether a model that somebody brings along fits the dataset and what later stages can do."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from edgepress.contracts.dataset import InputSpec
+from edgepress.errors import ModelError
+from edgepress.models.keras import keras
+
+
+def check_classifier(model: Any, inputs: tuple[InputSpec, ...], num_classes: int, origin: str) -> keras.Model:
+    """Return the model when it is a Functional or Sequential Keras 2 classifier for these inputs and this number of classes.
+
+    Args:
+        model: whatever was built or loaded.
+        inputs: what it is to be fed, after any preprocessing.
+        num_classes: columns of its output.
+        origin: the file, for messages.
+
+    Raises:
+        ModelError: it is something else; the message says what to change.
+    """
+    if not isinstance(model, keras.Model):
+        if any(kind.__module__.partition(".")[0] == "keras" for kind in type(model).__mro__):
+            raise ModelError(f"{origin}: is a Keras 3 model; build it with Keras 2: import tf_keras, or tensorflow.keras")
+        raise ModelError(f"{origin}: is a {type(model).__name__}, not a Keras model")
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None) or not hasattr(model.outputs[0], "node"):
+        raise ModelError(f"{origin}: model {model.name} is subclassed or not built; make it Functional or Sequential, with keras.Input")
+    for layer in _all_layers(model):
+        if isinstance(layer, keras.layers.Lambda):
+            raise ModelError(
+                f"{origin}: layer {layer.name} is a Lambda, whose code cannot be stored safely; use Keras' own layers, or preprocess(x)"
+            )
+    _check_inputs(model, inputs, origin)
+    if len(model.outputs) != 1:
+        raise ModelError(f"{origin}: model {model.name} has {len(model.outputs)} outputs; a classifier has one")
+    shape = tuple(model.outputs[0].shape)
+    if shape != (None, num_classes):
+        raise ModelError(
+            f"{origin}: model {model.name} outputs shape {_shown(shape)} an example, but the dataset has {num_classes} classes; "
+            f"its last layer must have {num_classes} units"
+        )
+    return model
+
+
+def _check_inputs(model: keras.Model, inputs: tuple[InputSpec, ...], origin: str) -> None:
+    if len(model.inputs) != len(inputs):
+        names = ", ".join(spec.name for spec in inputs)
+        raise ModelError(f"{origin}: model {model.name} has {len(model.inputs)} inputs, but the dataset has {len(inputs)} ({names})")
+    tensors = dict(zip(model.input_names, model.inputs, strict=True))
+    for spec in inputs:
+        if len(inputs) > 1 and spec.name not in tensors:
+            raise ModelError(
+                f"{origin}: model {model.name} has no input {spec.name}; with several inputs, name them as the dataset does: "
+                f"{', '.join(spec.name for spec in inputs)}"
+            )
+        tensor = tensors[spec.name] if len(inputs) > 1 else model.inputs[0]
+        shape = tuple(tensor.shape)
+        if shape[1:] != spec.shape:
+            raise ModelError(
+                f"{origin}: model {model.name} takes examples of shape {_shown(shape)}, the dataset's {spec.name} has {list(spec.shape)}"
+            )
+
+
+def _shown(shape: tuple[int | None, ...]) -> str:
+    return str(["any" if size is None else size for size in shape[1:]]).replace("'", "")
+
+
+def _all_layers(model: Any) -> Iterator[Any]:
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _all_layers(layer)

@@ -1,0 +1,102 @@
+"""The baseline's model: built and trained, or adopted."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from edgepress.contracts.config import BaselineSettings
+from edgepress.contracts.dataset import DatasetDirectory
+from edgepress.contracts.stages import ModelChoice
+from edgepress.errors import ModelError
+from edgepress.models.adopt import adopt_model
+from edgepress.models.keras import keras, set_seed
+from edgepress.models.outputs import default_loss
+from edgepress.models.registry import build_model
+from edgepress.models.user_model import build_user_model
+from edgepress.models.user_module import load_user_module
+from edgepress.train.batches import validation_batches
+from edgepress.train.fit import fit, validate
+
+LOGS_NAME = "tensorboard"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A model with what its record tells about it."""
+
+    model: keras.Model
+    facts: dict[str, JsonValue]
+    curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module_path: Path, state: Path | None) -> Baseline:
+    """Build the model that the settings name and train it; ``module_path`` is the copy of the user's module, when there is one.
+
+    Raises:
+        ModelError: the model cannot be built for this dataset.
+        ConfigError: a setting does not suit the dataset.
+        StageError: the training diverges.
+    """
+    manifest = dataset.manifest
+    num_classes = len(manifest.labels)
+    set_seed(settings.train.seed)
+    user_module = load_user_module(module_path, shown_as=settings.module)
+    if user_module is not None:
+        model = build_user_model(user_module, settings.params, manifest.inputs, num_classes)
+    else:
+        choice = ModelChoice.model_validate({"model": settings.model, "params": settings.params})
+        model = build_model(choice, manifest.inputs, num_classes)
+    result = fit(
+        model,
+        dataset,
+        settings.train,
+        user_module=user_module,
+        checkpoint_dir=state,
+        log_dir=None if state is None else state / LOGS_NAME,
+    )
+    return Baseline(
+        model=model,
+        facts={
+            "adopted": False,
+            "parameters": int(model.count_params()),
+            "epochs_run": result.epochs_run,
+            "best_epoch": result.best_epoch,
+            "steps": result.steps,
+            "val_accuracy": result.curves["val_accuracy"][result.best_epoch],
+        },
+        curves=result.curves,
+    )
+
+
+def adopt_baseline(source: str, source_digest: str, dataset: DatasetDirectory) -> Baseline:
+    """Adopt a trained model without training it; its validation accuracy shows whether it was fed what it expects.
+
+    Raises:
+        ModelError: it is not a Keras 2 classifier for this dataset, or would run code when loaded.
+        IntegrityError: it does not have the digest.
+        StorageError: the object store cannot be read.
+    """
+    model = adopt_model(source, source_digest, dataset.manifest.inputs, len(dataset.manifest.labels))
+    model.compile(loss=default_loss(model), metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
+    values = validate(model, validation_batches(dataset, None))
+    print(f"adopted {source}: {model.count_params()} parameters, validation accuracy {values['val_accuracy']:.4f}", flush=True)
+    facts: dict[str, JsonValue] = {
+        "adopted": True,
+        "source": source,
+        "parameters": int(model.count_params()),
+        "val_accuracy": values["val_accuracy"],
+    }
+    return Baseline(model=model, facts=facts)
+
+
+def read_module(path: str) -> str:
+    """Text of a user's module.
+
+    Raises:
+        ModelError: it cannot be read as UTF-8 text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path}: cannot be read ({error})") from error

@@ -1,0 +1,178 @@
+"""The one fine-tuning loop: the baseline's training and every later stage that trains use it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgepress.contracts.dataset import DatasetDirectory
+from edgepress.contracts.training import TrainSettings
+from edgepress.errors import ModelError, StageError
+from edgepress.models.keras import keras, set_seed, tf
+from edgepress.models.outputs import default_loss
+from edgepress.models.user_module import UserModule, first_line
+from edgepress.train.batches import steps_per_epoch, train_batches, validation_batches
+from edgepress.train.checkpoint import TrainingState, fingerprint, load_state
+from edgepress.train.epoch_end import EpochEnd, best_epoch
+
+__all__ = ["FitResult", "fit", "steps_per_epoch", "validate"]
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training did.
+
+    Attributes:
+        curves: per-epoch values: loss, accuracy, val_loss, val_accuracy, learning_rate (of the epoch's last step), and the user's metrics.
+        epochs_run: finished epochs, those before a resumption included.
+        best_epoch: index from 0 of the highest validation accuracy.
+        steps: optimizer steps in all.
+    """
+
+    curves: dict[str, tuple[float, ...]]
+    epochs_run: int
+    best_epoch: int
+    steps: int
+
+
+def fit(
+    model: keras.Model,
+    dataset: DatasetDirectory,
+    settings: TrainSettings,
+    *,
+    user_module: UserModule | None = None,
+    loss: Callable[[Any, Any], Any] | None = None,
+    train_step_model: keras.Model | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    keep_best: bool = True,
+    checkpoint_dir: Path | None = None,
+    log_dir: Path | None = None,
+) -> FitResult:
+    """Train a model in place on the training split; the validation split selects the epoch that is kept.
+
+    Args:
+        model: what is kept, and what is validated after each epoch.
+        dataset: with splits ``train`` and ``validation``.
+        settings: of the loop.
+        user_module: its ``loss``, ``metrics``, ``augment`` and ``preprocess`` hooks apply.
+        loss: takes (labels [batch], outputs [batch, classes]); None takes the user's, else cross-entropy fitting the kind of outputs.
+        train_step_model: a model that shares variables with ``model`` and brings its own ``train_step`` (a distiller); it is compiled
+            and fitted in its place. Its logs need ``loss``.
+        callbacks: a stage's own.
+        keep_best: end with the weights of the best epoch; otherwise with the last.
+        checkpoint_dir: a training killed here goes on from its last finished epoch; None keeps no state.
+        log_dir: for TensorBoard.
+
+    Raises:
+        StageError: the loss turned NaN or infinite.
+        ConfigError: ``augment`` does not suit the dataset.
+        ModelError: a hook of the user's module fails.
+    """
+    set_seed(settings.seed)
+    steps = steps_per_epoch(dataset.manifest.counts["train"], settings.batch_size)
+    loss = loss or _user_loss(user_module, model) or default_loss(model)
+    stepped = train_step_model or model
+    optimizer = build_optimizer(settings, total_steps=steps * settings.epochs)
+    # One step an execution: several would save 2 ms a step and cost 0.8 s of tracing, and callbacks would not see each.
+    stepped.compile(optimizer=optimizer, loss=loss, metrics=_metrics(user_module))
+    if stepped is not model:
+        model.compile(loss=loss, metrics=_metrics(user_module))
+    optimizer.build(stepped.trainable_variables)
+    tracked = _tracked_variables(model, stepped)
+    state = TrainingState(
+        fingerprint("1", settings.model_dump_json(), dataset.manifest.digest, model.to_json(), type(stepped).__name__, str(keep_best))
+    )
+    if checkpoint_dir is not None and (saved := load_state(checkpoint_dir, state.fingerprint)) is not None:
+        state = saved
+        _restore(state, tracked, optimizer)
+        print(f"going on after epoch {len(state.curves['loss'])}", flush=True)
+    held_out = validation_batches(dataset, user_module)
+    first_epoch = len(state.curves.get("loss", ()))
+    if first_epoch < settings.epochs and not _stopped_early(state, settings):
+        stepped.fit(
+            train_batches(dataset, settings, user_module, first_epoch),
+            epochs=settings.epochs,
+            initial_epoch=first_epoch,
+            steps_per_epoch=steps,
+            verbose=0,
+            callbacks=[
+                *callbacks,
+                EpochEnd(
+                    state=state,
+                    settings=settings,
+                    kept_model=model,
+                    tracked=tracked,
+                    validate=lambda: validate(model, held_out),
+                    keep_best=keep_best,
+                    checkpoint_dir=checkpoint_dir,
+                    log_dir=log_dir,
+                ),
+            ],
+        )
+    if keep_best:
+        model.set_weights(state.best)
+    epochs_run = len(state.curves["loss"])
+    return FitResult(
+        curves={name: tuple(values) for name, values in state.curves.items()},
+        epochs_run=epochs_run,
+        best_epoch=best_epoch(state.curves["val_accuracy"]),
+        steps=epochs_run * steps,
+    )
+
+
+def validate(model: keras.Model, batches: Any) -> dict[str, float]:
+    """val_loss, val_accuracy and the user's metrics of a compiled model on batches (x, labels)."""
+    values = model.evaluate(batches, verbose=0, return_dict=True)
+    return {f"val_{name}": float(value) for name, value in values.items()}
+
+
+def build_optimizer(settings: TrainSettings, total_steps: int) -> keras.optimizers.Optimizer:
+    """Adam (Kingma, Ba 2015, arXiv:1412.6980), with decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101) of kernels when
+    ``weight_decay`` is set. ``cosine`` decays the learning rate to zero over ``total_steps``."""
+    rate: Any = settings.learning_rate
+    if settings.learning_rate_schedule == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, decay_steps=total_steps)
+    if settings.weight_decay == 0.0:
+        return keras.optimizers.Adam(rate, jit_compile=False)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, jit_compile=False)
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _user_loss(user_module: UserModule | None, model: keras.Model) -> Callable[[Any, Any], Any] | None:
+    """The module's loss, tried once on zeros so that a mistake in it is told with its line.
+
+    Raises:
+        ModelError: it fails, or gives something else than one number or one an example.
+    """
+    if user_module is None or user_module.loss is None:
+        return None
+    tried = user_module.call("loss", tf.zeros([2], tf.int64), tf.zeros([2, model.outputs[0].shape[-1]]))
+    shape = getattr(tried, "shape", None)
+    if shape not in ((), (2,)):
+        where = f"{user_module.shown_as}:{first_line(user_module.loss)}"
+        raise ModelError(f"{where}: loss must return a float tensor, [batch] or scalar, not one of shape {shape}")
+    return user_module.loss
+
+
+def _metrics(user_module: UserModule | None) -> list[Any]:
+    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy"), *(user_module.call_metrics() if user_module else [])]
+
+
+def _tracked_variables(model: keras.Model, stepped: keras.Model) -> list[Any]:
+    """All variables that training changes, each once: the kept model's, and what the wrapper trains besides."""
+    return list({id(variable): variable for variable in (*model.weights, *stepped.trainable_variables)}.values())
+
+
+def _restore(state: TrainingState, tracked: list[Any], optimizer: Any) -> None:
+    for variables, values in ((tracked, state.weights), (optimizer.variables, state.optimizer)):
+        if len(variables) != len(values):
+            raise StageError(f"the training state holds {len(values)} variables, but the model has {len(variables)}; delete the state")
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(tf.cast(value, variable.dtype))
+
+
+def _stopped_early(state: TrainingState, settings: TrainSettings) -> bool:
+    accuracies = state.curves.get("val_accuracy", [])
+    patience = settings.early_stopping_patience
+    return len(accuracies) > 0 and patience is not None and len(accuracies) - 1 - best_epoch(accuracies) >= patience

@@ -1,0 +1,76 @@
+"""Building the model of a user's module."""
+
+from pathlib import Path
+
+import pytest
+
+from edgepress.contracts.dataset import InputSpec
+from edgepress.errors import ModelError
+from edgepress.models.user_model import build_user_model, preprocessed_inputs
+from edgepress.models.user_module import UserModule, load_user_module
+
+IMAGE = (InputSpec(name="image", shape=(8, 8, 1), dtype="float32"),)
+HEAD = "import tensorflow as tf\nfrom tensorflow import keras\n"
+GOOD = HEAD + (
+    "def build_model(input_shape, num_classes, units=4):\n"
+    "    x = keras.Input(input_shape)\n"
+    "    y = keras.layers.Dense(units, activation='relu')(keras.layers.Flatten()(x))\n"
+    "    return keras.Model(x, keras.layers.Dense(num_classes)(y))\n"
+)
+
+
+def module(folder: Path, text: str) -> UserModule:
+    path = folder / "module.py"
+    path.write_text(text)
+    loaded = load_user_module(path, shown_as="module.py")
+    assert loaded is not None
+    return loaded
+
+
+def test_params_reach_build_model(tmp_path: Path) -> None:
+    model = build_user_model(module(tmp_path, GOOD), {"units": 6}, IMAGE, 5)
+    assert model.count_params() == 64 * 6 + 6 + 6 * 5 + 5
+
+
+def test_build_model_gets_the_shape_after_preprocess(tmp_path: Path) -> None:
+    hooked = module(tmp_path, GOOD + "def preprocess(x):\n    return tf.image.resize(x, (4, 4))\n")
+    assert preprocessed_inputs(hooked, IMAGE)[0].shape == (4, 4, 1)
+    assert build_user_model(hooked, {}, IMAGE, 5).input_shape == (None, 4, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("    return keras.Sequential([keras.Input(s), keras.layers.Flatten(), keras.layers.Dense(9)])", r"outputs shape \[9\].*5 classes"),
+        ("    return keras.Sequential([keras.Input(s), keras.layers.Dense(5)])", r"outputs shape \[8, 8, 5\]"),
+        (
+            "    return keras.Sequential([keras.Input((64,)), keras.layers.Dense(5)])",
+            r"takes examples of shape \[64\].*image has \[8, 8, 1\]",
+        ),
+        ("    return keras.Sequential([keras.layers.Dense(5)])", "is subclassed or not built"),
+        ("    return 3", "is a int, not a Keras model"),
+        (
+            "    return keras.Sequential([keras.Input(s), keras.layers.Lambda(lambda x: x), keras.layers.Dense(5)])",
+            "is a Lambda, whose code cannot be stored safely",
+        ),
+        ("    import keras as k3\n    return k3.Sequential([k3.Input(s), k3.layers.Flatten(), k3.layers.Dense(5)])", "is a Keras 3 model"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_told_with_its_line(tmp_path: Path, body: str, expected: str) -> None:
+    with pytest.raises(ModelError, match=r"^module\.py:3: build_model: .*" + expected) as raised:
+        build_user_model(module(tmp_path, f"{HEAD}def build_model(s, n):\n{body}\n"), {}, IMAGE, 5)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("hook", "expected"),
+    [
+        ("def preprocess(x):\n    y = x + 1\n    return y.nothing\n", r"^module\.py:9: preprocess failed: AttributeError"),
+        ("def preprocess(x):\n    return {'other': x}\n", r"preprocess must return a tensor"),
+        ("def preprocess(x):\n    return tf.boolean_mask(x, x > 0)[None]\n", r"all axes but the batch must be fixed"),
+    ],
+)
+def test_a_preprocess_that_does_not_work_is_told(tmp_path: Path, hook: str, expected: str) -> None:
+    with pytest.raises(ModelError, match=expected) as raised:
+        build_user_model(module(tmp_path, GOOD + hook), {}, IMAGE, 5)
+    assert "\n" not in str(raised.value)

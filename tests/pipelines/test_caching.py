@@ -25,6 +25,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> SmallProject:
     return SmallProject(tmp_path_factory.mktemp("caching"))
 
 
+@pytest.mark.timeout(1200)
 def test_an_edit_runs_again_what_depends_on_it_and_nothing_else(project: SmallProject) -> None:
     # One test, because each run starts from the cache that the one before it left.
     everything = ALWAYS | NOMINEE | BASELINE | every_stage("float16") | every_stage("pruned-int8")

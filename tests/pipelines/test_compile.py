@@ -36,7 +36,7 @@ def test_compiled_pipeline_is_the_golden_one(tmp_path: Path) -> None:
     for parameter in spec["root"]["inputDefinitions"]["parameters"].values():
         parameter.pop("defaultValue", None)
     golden = GOLDENS / "compress_and_release.yaml"
-    text = yaml.safe_dump(spec, sort_keys=True)
+    text = yaml.safe_dump(spec, sort_keys=True, width=140)
     if os.environ.get(UPDATE_VARIABLE) == "1":
         golden.write_text(text)
     assert text == golden.read_text(), f"the graph changed; if it should, run again with {UPDATE_VARIABLE}=1 and read the difference"
@@ -48,6 +48,8 @@ def test_two_configurations_compile_to_the_same_graph(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         spec = compiled(CONFIGS / f"{name}.yaml", folder)
+        for task in spec["root"]["dag"]["tasks"].values():
+            task.pop("iteratorPolicy", None)  # recipes at a time: KFP fixes it at compile time
         specs.append((spec["components"], spec["deploymentSpec"], spec["root"]["dag"]))
     assert specs[0] == specs[1]
 

@@ -1,17 +1,14 @@
-"""Whole runs on KFP's local runner: what a run leaves for each verdict, for a failing recipe, and when it is ended from outside."""
+"""Whole runs on KFP's local runner: what a run leaves for each verdict, for a failing recipe, and for bad input."""
 
 import csv
 import json
-import os
-import signal
-import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from edgepress.release.verify import verify_bundle
-from tests.pipelines.small_project import FinishedRun, SmallProject, processes_of
+from tests.pipelines.small_project import FinishedRun, SmallProject
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +36,7 @@ def test_a_passed_run_is_released(passed: FinishedRun) -> None:
 def test_a_run_leaves_its_folder_as_promised(passed: FinishedRun) -> None:
     folder = passed.run_dir
     assert (folder / "report.html").read_text().lstrip().lower().startswith("<!doctype html>")
-    rows = list(csv.DictReader((folder / "leaderboard.csv").open()))
+    rows = list(csv.DictReader((folder / "leaderboard.csv").read_text().splitlines()))
     assert {row["recipe"] for row in rows} >= {"baseline", "float16", "pruned-int8", "impossible"}
     for recipe in ("float16", "pruned-int8"):
         assert json.loads((folder / "evaluations" / f"{recipe}.json").read_text())["recipe"] == recipe
@@ -100,46 +97,3 @@ def test_unreachable_store_is_told_before_anything_runs(passed: FinishedRun, pro
     assert "127.0.0.1:9" in run.output
     assert "Traceback" not in run.output
     assert len(list((project.workdir / "runs").iterdir())) == runs_before
-
-
-@pytest.fixture
-def training(tmp_path: Path) -> Iterator[SmallProject]:
-    """A project whose baseline trains for long enough to be interrupted."""
-    project = SmallProject(tmp_path)
-    project.config["recipes"] = project.config["recipes"][:1]
-    project.config["baseline"]["train"]["epochs"] = 400
-    yield project
-    for pid in processes_of(project.workdir):
-        os.kill(pid, signal.SIGKILL)
-
-
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL, signal.SIGTERM])
-def test_an_ended_run_leaves_no_process_and_a_second_one_goes_on(training: SmallProject, sent: signal.Signals) -> None:
-    process = training.start()
-    checkpoint = wait_for_file(training.workdir / "state", "*.npz")
-    process.send_signal(sent)
-    output, _ = process.communicate(timeout=30)
-    assert process.returncode == (1 if sent == signal.SIGINT else process.returncode)
-    if sent == signal.SIGINT:
-        assert "again" in output
-        assert "Traceback" not in output
-    deadline = time.monotonic() + 15
-    while processes_of(training.workdir) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert processes_of(training.workdir) == []
-    assert not list((training.workdir / "runs").glob("*/verdict.json"))
-    assert checkpoint.exists()
-
-    second = training.run()
-    assert second.exit_code == 0, second.output
-    assert "going on after epoch" in (second.run_dir / "logs" / "train.baseline.log").read_text()
-
-
-def wait_for_file(folder: Path, pattern: str) -> Path:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        found = next(folder.rglob(pattern), None)
-        if found is not None:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(f"{folder} never held a {pattern}")

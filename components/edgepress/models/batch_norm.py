@@ -9,6 +9,6 @@ MOMENTUM = 0.9
 learned: ResNet-8 after 200 steps on Fashion-MNIST had 71 % training and 18 % validation accuracy."""
 
 
-def batch_norm(x: Any, name: str) -> Any:
+def batch_norm(x: Any, name: str, momentum: float = MOMENTUM) -> Any:
     """Normalize the output of a convolution [batch, height, width, channels]; quantization-aware training folds it into that."""
-    return keras.layers.BatchNormalization(momentum=MOMENTUM, name=name)(x)
+    return keras.layers.BatchNormalization(momentum=momentum, name=name)(x)

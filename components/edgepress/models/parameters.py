@@ -20,10 +20,14 @@ class MlpParams(StrictModel):
 
 
 class ResNet8Params(StrictModel):
-    """``width``: channels of the first stack, doubled twice. ``stem_stride`` 2 quarters the multiplications of every layer after it."""
+    """``width``: channels of the first stack, doubled twice. ``stem_stride`` 2 quarters the multiplications of every layer after it.
+
+    ``batch_norm_momentum``: 0.9 suits trainings of a few hundred steps; Keras' own default is 0.99, which averages over more of them.
+    """
 
     width: PositiveInt = 16
     stem_stride: Stride = 1
+    batch_norm_momentum: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.9
 
 
 class DsCnnParams(StrictModel):

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from tensorflow_model_optimization.clustering.keras import CentroidInitialization, strip_clustering
 from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
 from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
@@ -12,7 +13,7 @@ from edgepress.compress.wrapping import wrap_layers
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import ClusterSettings
 from edgepress.errors import StageError
-from edgepress.models.keras import keras, set_seed, tf
+from edgepress.models.keras import keras, set_seed
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
 from edgepress.train.fit import fit
@@ -23,8 +24,8 @@ FEWEST_SPARSE_CLUSTERS = 3
 def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResult:
     """Replace each kernel's values by few centroids and train those; write the stripped model.
 
-    After a prune stage one centroid is held at zero and zeros stay zero (a layer without any gets none). Layers with no more weights
-    than clusters are left alone.
+    After a prune stage one centroid is held at zero and zeros stay zero (a layer without any gets none). A kernel that already has no
+    more different values than clusters, as a small and sparse one may, is left alone.
 
     Facts: ``distinct_values_by_layer`` of the clustered kernels, ``skipped_layers`` that have a kernel but are not clustered,
     ``preserved_sparsity`` and, where it was, ``sparsity`` of the clustered kernels before and after, ``epochs_run``, ``val_accuracy``.
@@ -83,8 +84,8 @@ def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResu
 
 
 def _is_clusterable(layer: Any, number_of_clusters: int) -> bool:
-    """Whether TensorFlow Model Optimization clusters weights of this layer, and there are more of them than clusters."""
+    """Whether TensorFlow Model Optimization clusters weights of this layer, and they have more different values than clusters."""
     if not layer.trainable_weights or isinstance(layer, keras.layers.DepthwiseConv2D) or not ClusteringRegistry.supports(layer):
         return False
     weights = ClusteringRegistry.make_clusterable(layer).get_clusterable_weights()
-    return bool(weights) and all(int(tf.size(weight)) > number_of_clusters for _, weight in weights)
+    return bool(weights) and all(np.unique(weight.numpy()).size > number_of_clusters for _, weight in weights)

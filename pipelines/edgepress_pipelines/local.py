@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress.contracts.release import MANIFEST_NAME, read_manifest
+from edgepress.contracts.release import MANIFEST_NAME, read_manifest, release_prefix
 from edgepress.contracts.verdict import VERDICT_NAME, Verdict, read_verdict
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REJECTED
-from edgepress.release.publish import release_prefix
 from edgepress.storage import join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.task import TaskEvent

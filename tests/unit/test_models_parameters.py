@@ -29,7 +29,7 @@ def test_resnet8_takes_its_parameters(width: int, stem_stride: int) -> None:
         (
             "resnet8",
             {"widht": 8},
-            "params.widht: is not a parameter; resnet8 takes width (default 16), stem_stride (default 1), batch_norm_momentum (default 0.9)",
+            "params.widht: is not a parameter; resnet8 takes width (default 16), stem_stride (default 1), batch_norm",
         ),
         ("resnet8", {"width": 0}, "params.width: Input should be greater than or equal to 1, not 0; resnet8 takes"),
         ("resnet8", {"width": "16"}, 'params.width: Input should be a valid integer, not "16"; resnet8 takes'),

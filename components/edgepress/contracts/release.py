@@ -142,3 +142,8 @@ def list_files(directory: Path) -> Iterator[Path]:
     """Every file below a directory, links included, sorted by relative POSIX path."""
     files = (path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir())
     yield from sorted(files, key=lambda path: path.relative_to(directory).as_posix())
+
+
+def release_prefix(prefix: str, name: str, digest: str) -> str:
+    """The key prefix of a bundle's objects in its store, from its name and digest; ``prefix`` may be empty."""
+    return "/".join(part for part in (prefix.strip("/"), name, digest.removeprefix("sha256:")) if part)

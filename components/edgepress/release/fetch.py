@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from edgepress.contracts.files import new_directory
-from edgepress.contracts.release import MANIFEST_NAME, parse_manifest
+from edgepress.contracts.release import MANIFEST_NAME, parse_manifest, release_prefix
 from edgepress.errors import IntegrityError
-from edgepress.release.publish import release_prefix
 from edgepress.release.verify import verify_files
 from edgepress.storage import ObjectStore, join_key
 

@@ -10,15 +10,10 @@ bundles never share a key and publishing one bundle again changes nothing.
 from pathlib import Path
 
 from edgepress.contracts.digest import digest_bytes
-from edgepress.contracts.release import MANIFEST_NAME, BundleFile
+from edgepress.contracts.release import MANIFEST_NAME, BundleFile, release_prefix
 from edgepress.errors import IntegrityError, StorageError
 from edgepress.release.verify import verify_files
 from edgepress.storage import ObjectStore, join_key
-
-
-def release_prefix(prefix: str, name: str, digest: str) -> str:
-    """Where a bundle's objects are, from its name and digest; ``prefix`` may be empty."""
-    return join_key(prefix, name, digest.removeprefix("sha256:"))
 
 
 def publish_bundle(bundle: Path, store: ObjectStore, prefix: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from tensorflow_model_optimization.quantization.keras import quantize_model
 
+from edgepress.compress.cluster.step import cluster
 from edgepress.compress.kernels import distinct_values_by_layer, kernels, sparsity
 from edgepress.compress.prune.step import prune
 from edgepress.compress.quantize.quantization import quantize_candidate
@@ -14,7 +15,7 @@ from edgepress.compress.quantize.ranges import calibrate_ranges
 from edgepress.compress.quantize.scheme import Preservation, PreservingRegistry
 from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import read_candidate
-from edgepress.contracts.stages import PruneSettings, QuantizeSettings
+from edgepress.contracts.stages import ClusterSettings, PruneSettings, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras, set_seed, tf
 from tests.ml.tiny_candidates import dense, write_baseline, write_digits
@@ -79,6 +80,22 @@ def test_a_constant_schedule_prunes_at_once(tmp_path: Path) -> None:
     record = read_candidate(tmp_path / "out")
     assert record.failure is None
     assert record.trace[0].facts["sparsity"] == pytest.approx(0.75, abs=0.002)
+
+
+def test_a_sparse_kernel_with_fewer_values_than_clusters_is_left_alone(tmp_path: Path) -> None:
+    dataset = write_digits(tmp_path / "dataset")
+    small = write_baseline(tmp_path / "baseline", dataset, lambda: classifier(layers.Conv2D(16, 3, name="stem")), epochs=0)
+    one_epoch = TrainSettings(epochs=1)
+    given = {"recipe": "sparse", "dataset": tmp_path / "dataset"}
+    sparse = PruneSettings(schedule="constant", final_sparsity=0.8, frequency=1, train=one_epoch)
+    prune(**given, settings=sparse, candidate=small, output=tmp_path / "pruned")  # type: ignore[arg-type]
+    shared = ClusterSettings(number_of_clusters=32, train=one_epoch)
+    cluster(**given, settings=shared, candidate=tmp_path / "pruned", output=tmp_path / "clustered")  # type: ignore[arg-type]
+    record = read_candidate(tmp_path / "clustered")
+    assert record.failure is None
+    done = record.stage("cluster")
+    assert done is not None
+    assert any("stem" in str(name) for name in done.facts["skipped_layers"])  # type: ignore[union-attr]
 
 
 def test_a_layer_without_zeros_does_not_end_preservation_for_the_next() -> None:

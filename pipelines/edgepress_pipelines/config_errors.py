@@ -8,7 +8,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
-from edgepress.contracts.config import ENDPOINT_URL_PATTERN, NAME_PATTERN, S3_URI_PATTERN, PipelineConfig
+from edgepress.contracts.config import ENDPOINT_URL_PATTERN, NAME_PATTERN, PipelineConfig
+from edgepress.contracts.kubeflow import S3_URI_PATTERN
 from edgepress_pipelines.yaml_reader import KeyPath
 
 _PATTERN_MEANINGS = {

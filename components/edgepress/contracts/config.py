@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
 
+from edgepress.contracts.kubeflow import S3_URI_PATTERN, KubeflowSettings, ScheduleSettings
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.stages import (
     BuiltinModel,
@@ -17,7 +18,6 @@ from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import PositiveInt, TrainSettings
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,46}[a-z0-9])?$"
-S3_URI_PATTERN = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
 ENDPOINT_URL_PATTERN = r"^https?://[^/\s]+/?$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
@@ -164,9 +164,15 @@ class ReleaseSettings(StrictModel):
 
 
 class ResourceSettings(StrictModel):
-    """What the local engine may use: recipes that run at the same time. TensorFlow shares the cores between them."""
+    """What each engine may use.
+
+    Attributes:
+        parallelism: recipes at the same time on the local runner, where TensorFlow shares the cores between them.
+        kubeflow: what pods ask for, and where a run on Kubeflow keeps its things.
+    """
 
     parallelism: Annotated[int, Field(ge=1, le=16)] = 1
+    kubeflow: KubeflowSettings = KubeflowSettings()
 
 
 def _names_differ(recipes: tuple[RecipeSettings, ...]) -> tuple[RecipeSettings, ...]:
@@ -188,4 +194,5 @@ class PipelineConfig(StrictModel):
     gate: GateSettings
     benchmark: BenchmarkSettings = BenchmarkSettings()
     release: ReleaseSettings = ReleaseSettings()
+    schedule: ScheduleSettings | None = None
     resources: ResourceSettings = ResourceSettings()

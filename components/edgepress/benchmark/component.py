@@ -11,7 +11,7 @@ def benchmark(
     settings: str,
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],
-    dataset: dsl.Input[dsl.Dataset],
+    dataset: str,
     measurements: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measure the latency of all candidates and the baseline, interleaved in one process."""
@@ -26,6 +26,6 @@ def benchmark(
         settings=BenchmarkSettings.model_validate_json(settings),
         baseline=Path(baseline.path),
         candidates=[Path(candidate.path) for candidate in candidates],
-        dataset=Path(dataset.path),
+        dataset=dataset,
         output=Path(measurements.path),
     )

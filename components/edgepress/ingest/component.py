@@ -6,18 +6,16 @@ from edgepress import images
 
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
-def ingest(context: str, settings: str, root: str, dataset: dsl.Output[dsl.Dataset]) -> None:
-    """Read the source into a dataset directory at an address made of its content, so that equal data keeps its address.
+def ingest(context: str, settings: str) -> str:
+    """Read the source into a dataset directory; gives its address.
 
-    ``root`` is the folder of all ingested data; empty for a folder of the run's own.
+    The address is made of the content's digest, and tasks take it as a parameter, because KFP's cache compares parameters by value but
+    artifacts by their path (on a laptop) or by an identifier (on a cluster) that is new in each run when the task before is never cached.
+    Nor does a task that only passes a candidate on download the data, as it would an input artifact.
     """
-    from pathlib import Path
-
     from edgepress.contracts.config import DatasetSettings
     from edgepress.ingest.step import ingest
     from edgepress.task import enter_run
 
-    enter_run(context)
-    ingested = ingest(settings=DatasetSettings.model_validate_json(settings), root=Path(root or dataset.path))
-    dataset.uri = str(ingested.path)
-    dataset.metadata["digest"] = ingested.digest
+    run = enter_run(context)
+    return ingest(settings=DatasetSettings.model_validate_json(settings), root=run.datasets).address

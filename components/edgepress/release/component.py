@@ -12,7 +12,7 @@ def release(
     settings: str,
     verdict: dsl.Input[dsl.Artifact],
     nominee: dsl.Input[dsl.Model],
-    dataset: dsl.Input[dsl.Dataset],
+    dataset: str,
     bundle: dsl.Output[dsl.Artifact],
 ) -> str:
     """Bundle the judged nominee and publish it, complete or not at all; gives its URI."""
@@ -29,6 +29,6 @@ def release(
         settings=ReleaseSettings.model_validate_json(settings),
         verdict=Path(verdict.path),
         nominee=Path(nominee.path),
-        dataset=Path(dataset.path),
+        dataset=dataset,
         output=Path(bundle.path),
     )

@@ -11,7 +11,7 @@ def quantize(
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
-    dataset: dsl.Input[dsl.Dataset],
+    dataset: str,
     output: dsl.Output[dsl.Model],
 ) -> None:
     """Train with 8-bit quantization simulated. Settings of null pass the candidate through."""
@@ -26,6 +26,6 @@ def quantize(
         recipe=recipe,
         settings=QuantizeSettings.parse_optional(settings),
         candidate=Path(candidate.path),
-        dataset=Path(dataset.path),
+        dataset=dataset,
         output=Path(output.path),
     )

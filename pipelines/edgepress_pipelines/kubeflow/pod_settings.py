@@ -14,7 +14,7 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from edgepress import images
-from edgepress.contracts.kubeflow import KubeflowSettings, TaskResources
+from edgepress.contracts.kubeflow import PART_OF_LABEL, KubeflowSettings, TaskResources
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 
 USER_ID = 65532
@@ -28,8 +28,6 @@ PUSHGATEWAY_VARIABLE = "EDGEPRESS_PUSHGATEWAY_URL"
 REQUIRED_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"
 """Absent from the Secret where the store is Amazon's own."""
-
-PART_OF_LABEL = ("app.kubernetes.io/part-of", "edgepress")
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class PodSettings:
         _ask_for(task, self._resources[image])
         kubernetes.set_image_pull_policy(task, "IfNotPresent")  # an image by digest never changes
         kubernetes.set_security_context(task, run_as_user=USER_ID, run_as_group=USER_ID, run_as_non_root=True)
-        for key, value in {**self.settings.labels, **dict([PART_OF_LABEL])}.items():
+        for key, value in {**self.settings.labels, PART_OF_LABEL: "edgepress"}.items():
             kubernetes.add_pod_label(task, key, value)
         kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, RUN_ID_FIELD)
         kubernetes.use_secret_as_env(task, parameters.credentials_secret, {name: name for name in REQUIRED_CREDENTIALS})

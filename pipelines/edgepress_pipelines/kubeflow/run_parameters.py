@@ -1,6 +1,5 @@
 """The parameters of a run on a cluster, and what of a configuration cannot work there."""
 
-import os.path
 from pathlib import PurePosixPath
 
 from edgepress.contracts.config import BUILTIN_SOURCES, PipelineConfig
@@ -50,16 +49,9 @@ def check_cluster_config(config: PipelineConfig) -> str:
                 f"dataset.source: {source} is on this machine, which no pod sees; give s3://bucket/..., or a path below "
                 "resources.kubeflow.data_volume"
             )
-        if not is_below(source, volume.mount_path):
+        if not PurePosixPath(source).is_relative_to(volume.mount_path):
             raise ConfigError(
                 f"dataset.source: {source} is not below {volume.mount_path}, where pods have resources.kubeflow.data_volume; move it there "
                 "or give s3://bucket/..."
             )
     return settings.storage_uri.rstrip("/")
-
-
-def is_below(path: str, folder: str) -> bool:
-    """Whether an absolute path lies inside a folder, without looking at the disk."""
-    return PurePosixPath(os.path.normpath(path)).is_relative_to(os.path.normpath(folder)) and os.path.normpath(path) != os.path.normpath(
-        folder
-    )

@@ -21,7 +21,7 @@ from edgepress.convert.component import convert
 from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
 from edgepress.finish.component import finish
 from edgepress.gate.component import judge, nominate
-from edgepress.ingest.component import ingest
+from edgepress.ingest.component import ingest, locate
 from edgepress.release.component import release
 from edgepress.report.component import report
 from edgepress.train.component import train
@@ -44,6 +44,9 @@ CACHED_STEPS = {
     "evaluate-nominee": "edgepress.evaluate.step",
 }
 """Component -> the module of its step, for every component whose result may come from the cache."""
+
+SELF_CONTAINED = {"locate"}
+"""Cached components without a step: their whole code is their declaration, which KFP's cache compares itself."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,9 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
         def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
             """A task whose result depends on its inputs and the code alone."""
             task = placed(component(context=context, **inputs))
-            if build.code_digests:
-                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[task.component_spec.name])
+            name = task.component_spec.name
+            if build.code_digests and name not in SELF_CONTAINED:
+                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[name])
             return task.set_caching_options(True)
 
         def fresh(component: Component, **inputs: Any) -> dsl.PipelineTask:
@@ -109,7 +113,7 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             ingested = fresh(ingest, settings=dataset).set_display_name("ingest")
             if build.pods is not None:
                 build.pods.mount_data(ingested)
-            data = ingested.output
+            data = cached(locate, address=ingested.output).set_display_name("dataset").outputs["dataset"]
             trained = cached(train, settings=baseline, module_source=module_source, source_digest=source_digest, dataset=data)
             reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs[
                 "output"

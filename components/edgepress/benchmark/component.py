@@ -11,7 +11,7 @@ def benchmark(
     settings: str,
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     measurements: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measure the latency of all candidates and the baseline, interleaved in one process."""
@@ -26,6 +26,6 @@ def benchmark(
         settings=BenchmarkSettings.model_validate_json(settings),
         baseline=Path(baseline.path),
         candidates=[Path(candidate.path) for candidate in candidates],
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(measurements.path),
     )

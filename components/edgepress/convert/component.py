@@ -11,7 +11,7 @@ def convert(
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     output: dsl.Output[dsl.Model],
 ) -> None:
     """Write the candidate's .tflite file and SavedModel."""
@@ -26,6 +26,6 @@ def convert(
         recipe=recipe,
         settings=ConvertSettings.model_validate_json(settings),
         candidate=Path(candidate.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(output.path),
     )

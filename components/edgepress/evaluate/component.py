@@ -10,7 +10,7 @@ def evaluate_baseline(
     context: str,
     split: str,
     baseline: dsl.Input[dsl.Model],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measure the baseline's .tflite on one split: what every candidate is compared with."""
@@ -24,7 +24,7 @@ def evaluate_baseline(
     step(
         recipe="baseline",
         candidate=Path(baseline.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         split=split,
         reference=None,
         output=Path(evaluation.path),
@@ -37,7 +37,7 @@ def evaluate(
     recipe: str,
     candidate: dsl.Input[dsl.Model],
     reference: dsl.Input[dsl.Artifact],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measure a candidate's .tflite on validation data."""
@@ -50,7 +50,7 @@ def evaluate(
     evaluate(
         recipe=recipe,
         candidate=Path(candidate.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         split="validation",
         reference=Path(reference.path),
         output=Path(evaluation.path),
@@ -62,7 +62,7 @@ def evaluate_nominee(
     context: str,
     nominee: dsl.Input[dsl.Model],
     reference: dsl.Input[dsl.Artifact],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
     """Measure the nominee's .tflite on test data."""
@@ -75,7 +75,7 @@ def evaluate_nominee(
     evaluate_test(
         recipe="nominee",
         candidate=Path(nominee.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         split="test",
         reference=Path(reference.path),
         output=Path(evaluation.path),

@@ -1,4 +1,4 @@
-"""KFP declaration of ingest."""
+"""KFP declarations of ingest, and of the dataset that it gives."""
 
 from kfp import dsl
 
@@ -7,15 +7,24 @@ from edgepress import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def ingest(context: str, settings: str) -> str:
-    """Read the source into a dataset directory; gives its address.
-
-    The address is made of the content's digest, and tasks take it as a parameter, because KFP's cache compares parameters by value but
-    artifacts by their path (on a laptop) or by an identifier (on a cluster) that is new in each run when the task before is never cached.
-    Nor does a task that only passes a candidate on download the data, as it would an input artifact.
-    """
+    """Read the source into a dataset directory; gives its address, which is made of its content's digest."""
     from edgepress.contracts.config import DatasetSettings
     from edgepress.ingest.step import ingest
     from edgepress.task import enter_run
 
     run = enter_run(context)
     return ingest(settings=DatasetSettings.model_validate_json(settings), root=run.datasets).address
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def locate(context: str, address: str, dataset: dsl.Output[dsl.Dataset]) -> None:
+    """The dataset as an artifact that stays the same for as long as the address does. Holds the address; whoever needs the data opens it.
+
+    KFP's cache compares artifacts by identity: on a cluster by a number, on a laptop by a path. What ingest itself could give would be new
+    in every run, because ingest is never cached. This task is, by the address.
+    """
+    from pathlib import Path
+
+    Path(dataset.path).write_text(address + "\n")
+    dataset.metadata["address"] = address
+    dataset.metadata["digest"] = "sha256:" + address.rstrip("/").rpartition("/")[2]

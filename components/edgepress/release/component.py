@@ -12,7 +12,7 @@ def release(
     settings: str,
     verdict: dsl.Input[dsl.Artifact],
     nominee: dsl.Input[dsl.Model],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     bundle: dsl.Output[dsl.Artifact],
 ) -> str:
     """Bundle the judged nominee and publish it, complete or not at all; gives its URI."""
@@ -29,6 +29,6 @@ def release(
         settings=ReleaseSettings.model_validate_json(settings),
         verdict=Path(verdict.path),
         nominee=Path(nominee.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(bundle.path),
     )

@@ -11,7 +11,7 @@ def train(
     settings: str,
     module_source: str,
     source_digest: str,
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     baseline: dsl.Output[dsl.Model],
 ) -> None:
     """Train the baseline, or adopt a trained model."""
@@ -25,7 +25,7 @@ def train(
     train(
         recipe="baseline",
         settings=BaselineSettings.model_validate_json(settings),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(baseline.path),
         module_source=module_source,
         source_digest=source_digest,

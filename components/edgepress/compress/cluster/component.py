@@ -11,7 +11,7 @@ def cluster(
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     output: dsl.Output[dsl.Model],
 ) -> None:
     """Make weights share a few values, while training. Settings of null pass the candidate through."""
@@ -26,6 +26,6 @@ def cluster(
         recipe=recipe,
         settings=ClusterSettings.parse_optional(settings),
         candidate=Path(candidate.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(output.path),
     )

@@ -11,7 +11,7 @@ def distill(
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     output: dsl.Output[dsl.Model],
 ) -> None:
     """Train the recipe's student from the baseline's soft targets. Settings of null pass the candidate through."""
@@ -26,6 +26,6 @@ def distill(
         recipe=recipe,
         settings=DistillSettings.parse_optional(settings),
         candidate=Path(candidate.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(output.path),
     )

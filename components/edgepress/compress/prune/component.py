@@ -11,7 +11,7 @@ def prune(
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     output: dsl.Output[dsl.Model],
 ) -> None:
     """Set small weights to zero on a schedule, while training. Settings of null pass the candidate through."""
@@ -26,6 +26,6 @@ def prune(
         recipe=recipe,
         settings=PruneSettings.parse_optional(settings),
         candidate=Path(candidate.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(output.path),
     )

@@ -11,7 +11,7 @@ def quantize(
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
-    dataset: str,
+    dataset: dsl.Input[dsl.Dataset],
     output: dsl.Output[dsl.Model],
 ) -> None:
     """Train with 8-bit quantization simulated. Settings of null pass the candidate through."""
@@ -26,6 +26,6 @@ def quantize(
         recipe=recipe,
         settings=QuantizeSettings.parse_optional(settings),
         candidate=Path(candidate.path),
-        dataset=dataset,
+        dataset=dataset.metadata["address"],
         output=Path(output.path),
     )

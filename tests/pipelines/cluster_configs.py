@@ -34,5 +34,5 @@ def compiled(config: PipelineConfig, folder: Path) -> Documents:
     """Compile into a folder and read the file back."""
     output = folder / "pipeline.yaml"
     compile_pipeline(config, output, example_lock())
-    graph, platforms = yaml.safe_load_all(output.read_text())
+    graph, platforms = yaml.load_all(output.read_text(), Loader=yaml.CSafeLoader)
     return graph, platforms

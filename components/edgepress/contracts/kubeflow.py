@@ -157,13 +157,14 @@ class KubeflowSettings(StrictModel):
 def _is_cron(expression: str) -> str:
     fields = expression.split()
     if len(fields) != len(_CRON_FIELDS):
-        raise ValueError(f"has {len(fields)} fields; write five: minute, hour, day of month, month, day of week, e.g. '0 3 * * *'")
+        counted = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        raise ValueError(f"has {counted}; write five: minute, hour, day of month, month, day of week, e.g. '0 3 * * *'")
     for text, (name, lowest, highest) in zip(fields, _CRON_FIELDS, strict=True):
         for item in text.split(","):
             match = _CRON_ITEM.match(item)
             numbers = [int(group) for group in (match[2], match[4]) if group is not None] if match else []
             if match is None or any(not lowest <= number <= highest for number in numbers) or numbers != sorted(numbers):
-                raise ValueError(f"{item!r} is not a {name}; use *, */n, or numbers and ranges from {lowest} to {highest}")
+                raise ValueError(f"{item!r} is no {name}; use *, */n, or numbers and ranges from {lowest} to {highest}")
     return expression
 
 

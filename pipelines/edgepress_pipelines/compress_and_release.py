@@ -75,6 +75,7 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
         data_root: str = "",
         module_source: str = "",
         source_digest: str = "",
+        fingerprint: str = "",
     ) -> None:
         def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
             """A task whose result depends on its inputs and the code alone."""
@@ -138,6 +139,7 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             baseline_test_evaluation=baseline_test,
             nominee_evaluation=nominee_test,
             measurements=measurements,
+            fingerprint=fingerprint,
         )
         with dsl.If(judged.outputs["Output"] == "passed", name="passed"):
             fresh(release, run_id=run_id, settings=release_settings, verdict=verdict, nominee=nominee, dataset=data).after(reported)

@@ -9,7 +9,8 @@ from edgepress.contracts.candidate import MODULE_NAME, CandidateRecord, StageRec
 from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import open_dataset
 from edgepress.contracts.files import new_directory
-from edgepress.task import task
+from edgepress.task import task, tell_figure
+from edgepress.telemetry import TASK_VALIDATION_ACCURACY
 
 
 @task("train")
@@ -54,6 +55,8 @@ def train(
             made = adopt_baseline(settings.from_, source_digest, opened)
         else:
             made = train_baseline(settings, opened, work / MODULE_NAME, Path(state) if state else None)
+        if isinstance(val_accuracy := made.facts["val_accuracy"], float):
+            tell_figure(TASK_VALIDATION_ACCURACY, val_accuracy)
         save_model(made.model, work)
         given: dict[str, JsonValue] = settings.model_dump(mode="json", by_alias=True)
         record = StageRecord(stage="train", settings=given, facts=made.facts, curves=made.curves, duration_s=time.monotonic() - started)

@@ -77,7 +77,11 @@ def answering_server(status: int) -> Iterator[Requests]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        do_POST = do_PUT = do_GET = _answer
+        def do_POST(self) -> None:
+            self._answer()
+
+        def do_PUT(self) -> None:
+            self._answer()
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class names it
             pass

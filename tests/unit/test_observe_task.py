@@ -176,13 +176,8 @@ def test_locally_output_goes_to_the_run_s_folder_in_plain_text(tmp_path: Path) -
     assert "the step prints" not in finished.stdout
     log = (run_dir / "logs" / "prune.int8.log").read_text()
     assert json_lines(log) == []
-    for expected in (
-        " INFO started\n",
-        "the step prints\n",
-        '{"a library": "prints"}\n',
-        "_ratio: 0.75\n",
-        "ERROR failed: the data is gone\n",
-    ):
+    library = '{"a library": "prints"}\n'
+    for expected in (" INFO started\n", "the step prints\n", library, "_ratio: 0.75\n", "ERROR failed: the data is gone\n"):
         assert expected in log
     assert "Traceback (most recent call last)" in log
     states = [json.loads(line)["state"] for line in (run_dir / "events.jsonl").read_text().splitlines()]

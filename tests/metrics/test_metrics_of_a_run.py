@@ -18,6 +18,9 @@ EXIT_HANDLER = {telemetry.RUN_SUCCEEDED, telemetry.RUN_LAST_COMPLETION}
 """Told by the exit handler, which a cluster alone has."""
 
 OF_TASKS = {metric for metric in telemetry.METRICS if "task" in metric.exporters} - EXIT_HANDLER
+RUN_TIMEOUT_S = 850.0
+"""A run takes a minute on two idle cores."""
+
 pytestmark = pytest.mark.timeout(900)
 
 
@@ -39,7 +42,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         broken = {"recipe": "broken", "prune": {"final_sparsity": 0.5, "begin_step": 10_000, "train": {"epochs": 1}}, "convert": {}}
         project.config["recipes"] = [*project.config["recipes"][1:], broken]
         began = time.time()
-        run = project.run(environment={PUSHGATEWAY_VARIABLE: servers.gateway_url})
+        run = project.run(environment={PUSHGATEWAY_VARIABLE: servers.gateway_url}, timeout_s=RUN_TIMEOUT_S)
         assert run.exit_code == 0, run.output
         servers.await_scrape()
         yield Observed(servers, project, run, began)
@@ -133,7 +136,7 @@ def test_the_next_run_replaces_what_is_of_a_run_and_lets_removed_recipes_go(obse
     project = observed.project
     project.config["recipes"] = project.config["recipes"][:1]
     project.config["gate"] = {"objective": "size_gzip_bytes", "size_bytes": {"max": 10}}
-    rejected = project.run(environment={PUSHGATEWAY_VARIABLE: observed.monitoring.gateway_url})
+    rejected = project.run(environment={PUSHGATEWAY_VARIABLE: observed.monitoring.gateway_url}, timeout_s=RUN_TIMEOUT_S)
     assert rejected.exit_code == 10, rejected.output
     assert ("evaluate", "pruned-int8") not in rejected.executed(), "from the cache, and yet the candidate's metrics are this run's"
     observed.monitoring.await_scrape()

@@ -72,7 +72,7 @@ def test_a_gateway_that_does_not_answer_costs_two_seconds(
         took_s = time.monotonic() - started
     assert problem is not None
     assert re.fullmatch(rf"{PUSHGATEWAY_VARIABLE}: the metrics could not be pushed \(.+\)", problem)
-    assert took_s < PUSH_TIMEOUT_S + 0.5
+    assert took_s < PUSH_TIMEOUT_S + 2  # on a busy machine; unbounded, it would never end
 
 
 @pytest.mark.parametrize("status", [400, 500, 503])

@@ -145,7 +145,7 @@ def test_a_store_that_does_not_answer_fails_no_task(server: "type[AbstractContex
     assert "the step prints" in finished.stdout
     [warning] = [line for line in json_lines(finished.stdout) if line["level"] == "WARNING"]
     assert warning["message"].startswith(f"s3://bucket/prefix/runs/{RUN_ID}: events and log of prune.int8 may be missing (")
-    assert took_s(finished) < RECORD_TIMEOUT_S + 3
+    assert took_s(finished) < RECORD_TIMEOUT_S + 10  # on a busy machine; unbounded, it takes more than a minute
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ def report(
     context: str,
     run_id: str,
     policy: str,
+    fingerprint: str,
     verdict: dsl.Input[dsl.Artifact],
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],
@@ -19,7 +20,6 @@ def report(
     nominee_evaluation: dsl.Input[dsl.Artifact],
     measurements: dsl.Input[dsl.Artifact],
     summary: dsl.Output[dsl.Artifact],
-    fingerprint: str = "",
 ) -> None:
     """Write the verdict, the HTML report, the leaderboard and every model into one folder; on a cluster, publish it."""
     from pathlib import Path

@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # what their first one prepared.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 TESTS := tests/unit tests/architecture tests/ml tests/pipelines
-ADDED_TESTS := tests/faults tests/packaging
+ADDED_TESTS := tests/faults tests/metrics tests/packaging
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
@@ -57,13 +57,21 @@ data:
 test: setup ## every test that a contributor runs (under 15 minutes on 2 cores)
 	@$(PYTEST) $(TESTS)
 
-test-added: setup ## only what test-full adds to test: fault injection, browser, packaging
+test-added: setup ## only what test-full adds to test: fault injection, browser, metrics, packaging
 	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
 	  if $(IS_ROOT_WITH_APT); then \
 	    echo "Installing Debian's package chromium."; \
 	    $(APT) update && $(APT) install -y --no-install-recommends chromium >/dev/null; \
 	  else \
 	    echo "make test-full needs the browser chromium: sudo apt-get install chromium" >&2; exit 1; \
+	  fi; \
+	fi
+	@if ! command -v prometheus >/dev/null || ! command -v prometheus-pushgateway >/dev/null; then \
+	  if $(IS_ROOT_WITH_APT); then \
+	    echo "Installing Debian's packages prometheus and prometheus-pushgateway."; \
+	    $(APT) update && RUNLEVEL=1 $(APT) install -y --no-install-recommends prometheus prometheus-pushgateway >/dev/null; \
+	  else \
+	    echo "make test-full needs Prometheus: sudo apt-get install prometheus prometheus-pushgateway" >&2; exit 1; \
 	  fi; \
 	fi
 	@$(PYTEST) $(ADDED_TESTS)

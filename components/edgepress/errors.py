@@ -12,6 +12,8 @@
 A rejected or inconclusive gate is a verdict and not an error; its exit codes stand here so that every command agrees on them.
 """
 
+import errno
+
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_WRONG_INPUT = 2
@@ -53,3 +55,14 @@ class StorageError(EdgePressError):
 
 class IntegrityError(EdgePressError):
     """A file does not have the digest that was recorded for it."""
+
+
+def describe_error(error: BaseException) -> tuple[str, int]:
+    """One line for the user, and the exit code, for whatever a step raised."""
+    if isinstance(error, EdgePressError):
+        return str(error), error.exit_code
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{error.filename or 'the working directory'}: no space left on the disk; free some and run again", EXIT_FAILED
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", EXIT_FAILED
+    return f"{type(error).__name__}: {' '.join(str(error).split())}", EXIT_FAILED

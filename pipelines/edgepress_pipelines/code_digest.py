@@ -1,7 +1,9 @@
 """The digest of the code that a task runs, for the keys of the local cache. On a cluster the image's digest says it.
 
 A task's code is its step's module and every module of ``edgepress`` that it imports, directly or through others, inside functions too:
-a change to the report leaves the trained models in the cache, a change to the fine-tuning loop does not.
+a change to the report leaves the trained models in the cache, a change to the fine-tuning loop does not. What surrounds every task (its
+log, events and metrics) does not count: it sees what a task does and cannot change it, so to train again because a metric was renamed
+would be a waste.
 """
 
 import ast
@@ -15,6 +17,9 @@ import edgepress
 from edgepress.contracts.digest import digest_file
 
 _ROOT = Path(edgepress.__file__).parent
+_AROUND_A_TASK = ("edgepress.task", "edgepress.observe", "edgepress.telemetry")
+"""Modules, with all below them, that no task computes with."""
+
 _LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-model-optimization", "ai-edge-litert", "numpy", "pydantic")
 """Libraries whose version may change what a task computes or writes."""
 
@@ -57,8 +62,13 @@ def _imports(path: Path) -> frozenset[Path]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    names = {name for name in names if not _is_around_a_task(name)}
     packages = {name.rsplit(".", depth)[0] for name in names for depth in range(1, name.count(".") + 1)}
     return frozenset(source for name in names | packages if (source := _source(name)) is not None)
+
+
+def _is_around_a_task(module: str) -> bool:
+    return any(module == around or module.startswith(f"{around}.") for around in _AROUND_A_TASK)
 
 
 def _source(module: str) -> Path | None:

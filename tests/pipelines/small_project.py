@@ -78,10 +78,10 @@ class SmallProject:
             env={**os.environ, "PYTHONPATH": code, "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
         )
 
-    def run(self, *options: str, environment: dict[str, str] | None = None) -> "FinishedRun":
+    def run(self, *options: str, environment: dict[str, str] | None = None, timeout_s: float = 280) -> "FinishedRun":
         """Run to the end."""
         process = self.start(*options, environment=environment)
-        output, _ = process.communicate(timeout=280)
+        output, _ = process.communicate(timeout=timeout_s)
         return FinishedRun(self, process.returncode, output)
 
 

@@ -27,6 +27,8 @@ def report_run(
     run_id: str = "20261104-153012",
     output: Path | None = None,
     judged: bool = False,
+    publish_to: str = "",
+    fingerprint: str = "",
 ) -> Path:
     """Nominate, judge and report; with ``judged`` the first two have been done below ``root`` already."""
     if not judged:
@@ -67,6 +69,8 @@ def report_run(
         nominee_evaluation=tested,
         benchmark=run.benchmark,
         output=output or root / "report",
+        publish_to=publish_to,
+        fingerprint=fingerprint,
     )
     return output or root / "report"
 

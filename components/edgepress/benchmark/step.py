@@ -19,7 +19,8 @@ from edgepress.contracts.files import new_directory, write_json
 from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
 from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.task import task
+from edgepress.task import task, tell_figure
+from edgepress.telemetry import CANDIDATE_LATENCY_P50, CANDIDATE_LATENCY_P95
 
 _EXAMPLES = 64
 """Real inputs that invocations cycle through: enough to vary data-dependent work, few enough to hold for every model."""
@@ -56,6 +57,8 @@ def benchmark(*, settings: BenchmarkSettings, baseline: Path, candidates: list[P
     latencies = _summarise([record for record, _ in models], durations_ns)
     for latency in latencies:
         print(f"benchmark: {latency.recipe}: p50 {latency.latency_p50_ms:.3f} ms, {latency.ratio_to_baseline:.2f} of the baseline's")
+        tell_figure(CANDIDATE_LATENCY_P50, latency.latency_p50_ms / 1e3, recipe=latency.recipe)
+        tell_figure(CANDIDATE_LATENCY_P95, latency.latency_p95_ms / 1e3, recipe=latency.recipe)
     with new_directory(output) as directory:
         write_json(directory / BENCHMARK_NAME, Benchmark(hardware=hardware, rounds=settings.rounds, models=latencies))
 

@@ -26,7 +26,8 @@ from edgepress.contracts.files import new_directory
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError, StageError
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.task import tell_candidate_failed
+from edgepress.task import tell_candidate_failed, tell_figure
+from edgepress.telemetry import TASK_VALIDATION_ACCURACY
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def run_stage(
             tell_candidate_failed(str(error))
             write_candidate(work, record.model_copy(update={"failure": Failure(stage=stage, reason=str(error))}))
             return
+        if isinstance(val_accuracy := result.facts.get("val_accuracy"), float):  # only stages that train have one
+            tell_figure(TASK_VALIDATION_ACCURACY, val_accuracy)
         done = StageRecord(
             stage=stage,
             settings=settings.model_dump(mode="json"),

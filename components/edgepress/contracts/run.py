@@ -32,6 +32,11 @@ class RunContext(StrictModel):
         """Where the uses of test splits are counted."""
         return self._below("ledger")
 
+    @property
+    def object_storage(self) -> str:
+        """``storage`` where it is an object store; empty for a working directory, which the local command fills itself."""
+        return self.storage if self.storage.startswith("s3://") else ""
+
     def _below(self, *parts: str) -> str:
         return "/".join((self.storage.rstrip("/"), *parts)) if self.storage else ""
 

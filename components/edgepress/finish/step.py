@@ -4,7 +4,8 @@ import time
 
 from edgepress.contracts.run import FINISHED_NAME, RunContext, RunEnd
 from edgepress.storage import join_key, open_store
-from edgepress.task import task
+from edgepress.task import task, tell_figure
+from edgepress.telemetry import RUN_LAST_COMPLETION, RUN_SUCCEEDED
 
 _STATES = {
     # as the backend's metadata store and as KFP's local runner spell them
@@ -43,4 +44,7 @@ def finish(*, name: str, run_id: str, engine_state: str, storage: str, message: 
     )
     store, key = open_store(RunContext(name=name, storage=storage).folder(run_id))
     store.put_bytes(join_key(key, FINISHED_NAME), end.model_dump_json(indent=2).encode() + b"\n")
+    tell_figure(RUN_LAST_COMPLETION, end.unix_time_s)
+    if end.state in ("succeeded", "failed"):  # a run that somebody stopped, or that KFP had not settled, is neither
+        tell_figure(RUN_SUCCEEDED, float(end.state == "succeeded"))
     print(f"run {run_id} of {name}: {end.state}")

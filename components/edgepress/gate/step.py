@@ -12,6 +12,7 @@ from edgepress.contracts.latency import read_benchmark
 from edgepress.contracts.nomination import NOMINATION_NAME, Nomination, read_nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.verdict import VERDICT_NAME, HardwareStatement, Outcome
+from edgepress.gate.figures import tell_candidates, tell_verdict
 from edgepress.gate.judge import Evidence, judge_nominee
 from edgepress.gate.ledger import count_uses, record_use
 from edgepress.gate.measurement import FoundModel, measure_baseline, measure_candidates
@@ -81,6 +82,7 @@ def nominate(
             shutil.copytree(chosen, building, dirs_exist_ok=True)
     with new_directory(output) as building:
         write_json(building / NOMINATION_NAME, nomination)
+    tell_candidates(nomination, reference)
     print(_summarise(nomination))
 
 
@@ -128,6 +130,7 @@ def judge(
     verdict = judge_nominee(policy, evidence, test_split_uses=uses)
     with new_directory(output) as building:
         write_json(building / VERDICT_NAME, verdict)
+    tell_verdict(verdict, time.time())
     return verdict.outcome
 
 

@@ -1,6 +1,7 @@
 """The release step: what passed is bundled and published; nothing else ever is."""
 
 import errno
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,8 @@ from edgepress.contracts.files import new_directory
 from edgepress.release.bundle import build_bundle
 from edgepress.release.publish import publish_bundle
 from edgepress.storage import open_store
-from edgepress.task import task
+from edgepress.task import task, tell_figure
+from edgepress.telemetry import RELEASE
 
 
 @task("release")
@@ -46,6 +48,7 @@ def release(
         )
         store, prefix = open_store(settings.uri, settings.endpoint_url)
         published = publish_bundle(bundle, store, prefix)
+    tell_figure(RELEASE, time.time())
     bucket = settings.uri.removeprefix("s3://").partition("/")[0]
     return f"s3://{bucket}/{published}"
 

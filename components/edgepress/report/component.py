@@ -21,7 +21,7 @@ def report(
     measurements: dsl.Input[dsl.Artifact],
     summary: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Write the verdict, the HTML report, the leaderboard and every model into one folder."""
+    """Write the verdict, the HTML report, the leaderboard and every model into one folder; on a cluster, publish it."""
     from pathlib import Path
 
     from edgepress.contracts.policy import GateSettings
@@ -42,4 +42,6 @@ def report(
         nominee_evaluation=Path(nominee_evaluation.path),
         benchmark=Path(measurements.path),
         output=Path(summary.path),
+        publish_to=run.object_storage,
+        fingerprint=fingerprint,
     )

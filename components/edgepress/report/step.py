@@ -6,11 +6,13 @@ from pathlib import Path
 from edgepress.contracts.candidate import BASELINE
 from edgepress.contracts.digest import digest_file
 from edgepress.contracts.files import new_directory, write_atomically, write_json
+from edgepress.contracts.last_verdict import Fingerprint
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import VERDICT_NAME
 from edgepress.errors import IntegrityError
 from edgepress.report.leaderboard import write_leaderboard
 from edgepress.report.page import render_page
+from edgepress.report.publish import publish_summary
 from edgepress.report.records import RunRecords, find_verdict, read_run
 from edgepress.task import task
 
@@ -33,8 +35,12 @@ def report(
     nominee_evaluation: Path,
     benchmark: Path,
     output: Path,
+    publish_to: str = "",
+    fingerprint: str = "",
 ) -> None:
     """Write the verdict, the HTML report, the leaderboard, every evaluation and every model into one directory.
+
+    On a cluster, publish it too; the directory appears only after that.
 
     Args:
         name: the pipeline's name, shown as the title.
@@ -49,9 +55,12 @@ def report(
         nominee_evaluation: the nominee's evaluation directory on test data, or the failed one that stands in when nothing was nominated.
         benchmark: the benchmark's directory.
         output: directory to write; must not exist.
+        publish_to: object store that all runs share, e.g. s3://bucket/prefix; empty publishes nothing.
+        fingerprint: what the run was computed from, as its pipeline parameter; empty when nobody took it.
 
     Raises:
         IntegrityError: a record cannot be read, a recipe is there twice, or a model is not the one that the verdict names.
+        StorageError: the object store cannot be reached or refuses.
     """
     records = read_run(
         name=name,
@@ -72,6 +81,16 @@ def report(
         _write_evaluations(records, building / "evaluations")
         _copy_models(records, building / "models")
         write_atomically(building / REPORT_NAME, render_page(records))
+        if publish_to:
+            published = publish_summary(
+                building,
+                publish_to,
+                name=name,
+                run_id=run_id,
+                fingerprint=Fingerprint.from_parameter(fingerprint),
+                outcome=records.verdict.outcome,
+            )
+            print(f"published to {published}")
 
 
 def _write_evaluations(records: RunRecords, folder: Path) -> None:

@@ -10,7 +10,8 @@ from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.files import new_directory
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.task import task
+from edgepress.task import task, tell_figure
+from edgepress.telemetry import TASK_VALIDATION_ACCURACY
 
 
 @task("train")
@@ -55,6 +56,8 @@ def train(
             made = adopt_baseline(settings.from_, source_digest, opened)
         else:
             made = train_baseline(settings, opened, work / MODULE_NAME, Path(state) if state else None)
+        if isinstance(val_accuracy := made.facts["val_accuracy"], float):
+            tell_figure(TASK_VALIDATION_ACCURACY, val_accuracy)
         save_model(made.model, work)
         given: dict[str, JsonValue] = settings.model_dump(mode="json", by_alias=True)
         record = StageRecord(stage="train", settings=given, facts=made.facts, curves=made.curves, duration_s=time.monotonic() - started)

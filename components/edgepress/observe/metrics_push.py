@@ -1,0 +1,63 @@
+"""A task's metrics, pushed to a Pushgateway when it ends: it lives too briefly to be scraped.
+
+The group of what is pushed is ``job``, ``pipeline``, ``task`` and, for a task of one recipe, ``recipe``. The run is no label: a
+Pushgateway keeps every group for ever, so each run would add its own until the gateway's memory, and Prometheus's index, are full. Which
+run a value came from, the log and the run's folder say. A group is added to (POST), never replaced: a task that fails has no
+figures to tell, and those of its last success stay.
+
+A gateway that is away, fails or never answers costs a task ``PUSH_TIMEOUT_S`` and a line in its log.
+"""
+
+import os
+from collections.abc import Sequence
+
+from edgepress import telemetry
+from edgepress.contracts.task_event import TaskEvent
+from edgepress.observe.best_effort import BestEffort
+from edgepress.observe.identity import TaskIdentity
+from edgepress.observe.telling import Figure
+
+PUSHGATEWAY_VARIABLE = "EDGEPRESS_PUSHGATEWAY_URL"
+PUSH_TIMEOUT_S = 2.0
+"""A gateway in the same cluster answers within milliseconds."""
+
+
+def push_metrics(identity: TaskIdentity, ended: TaskEvent, figures: Sequence[Figure]) -> str | None:
+    """Push how a task ended and what it told, if there is a gateway (``EDGEPRESS_PUSHGATEWAY_URL``). Never raises.
+
+    Returns:
+        Why nothing may have been pushed, in one line; None when it was, or when there is no gateway.
+    """
+    url = os.environ.get(PUSHGATEWAY_VARIABLE)
+    if not url or not identity.pipeline:
+        return None
+    pushing = BestEffort("metrics push")
+    pushing.submit(lambda: _push(url, identity, [*_about(ended), *figures]))
+    problem = pushing.finish(PUSH_TIMEOUT_S)
+    return None if problem is None else f"{PUSHGATEWAY_VARIABLE}: the metrics could not be pushed ({problem})"
+
+
+def _about(ended: TaskEvent) -> list[Figure]:
+    return [
+        Figure(telemetry.TASK_DURATION, ended.duration_s or 0.0, None),
+        Figure(telemetry.TASK_SUCCEEDED, float(ended.state == "succeeded"), None),
+        Figure(telemetry.TASK_LAST_COMPLETION, ended.unix_time_s, None),
+    ]
+
+
+def _push(url: str, identity: TaskIdentity, figures: Sequence[Figure]) -> None:
+    from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway  # a task without a gateway does without
+
+    registry = CollectorRegistry()
+    by_metric: dict[telemetry.Metric, list[Figure]] = {}
+    for figure in figures:
+        by_metric.setdefault(figure.metric, []).append(figure)
+    for metric, told in by_metric.items():
+        labelled = any(figure.recipe for figure in told)
+        gauge = Gauge(metric.name, metric.help, (telemetry.RECIPE,) if labelled else (), registry=registry)
+        for figure in told:
+            (gauge.labels(figure.recipe or "") if labelled else gauge).set(figure.value)
+    group = {telemetry.PIPELINE: identity.pipeline, telemetry.TASK: identity.task}
+    if identity.recipe:
+        group[telemetry.RECIPE] = identity.recipe
+    pushadd_to_gateway(url, telemetry.TASK_JOB, registry, group, timeout=PUSH_TIMEOUT_S)

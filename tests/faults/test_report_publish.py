@@ -1,0 +1,79 @@
+"""Publishing a run's summary: what is where, and that a reader never sees half of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
+from edgepress.errors import StorageError
+from edgepress.report.publish import publish_summary
+from edgepress.storage import ObjectStore, open_store
+from edgepress.storage.embedded import EmbeddedStore
+from tests.faults.s3_proxy import Plan, running_proxy
+from tests.unit.store_environment import only
+
+FINGERPRINT = Fingerprint(dataset=f"sha256:{'a' * 64}", code=f"sha256:{'b' * 64}", config=f"sha256:{'c' * 64}")
+FILES = ("evaluations/int8.json", "evaluations/test/baseline.json", "leaderboard.csv", "models/int8.tflite", "report.html", "verdict.json")
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture
+def summary(tmp_path: Path) -> Path:
+    folder = tmp_path / "summary"
+    for name in FILES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"content of {name}")
+    return folder
+
+
+def publish(summary: Path, storage: str, run_id: str) -> str:
+    return publish_summary(summary, storage, name="digits", run_id=run_id, fingerprint=FINGERPRINT, outcome="rejected")
+
+
+def last_verdict(store: ObjectStore, prefix: str) -> LastVerdict:
+    return LastVerdict.model_validate_json(store.get_bytes(f"{prefix}/{last_verdict_key('digits')}"))
+
+
+def test_everything_is_published_and_the_newest_verdict_is_this_one(embedded: EmbeddedStore, summary: Path) -> None:
+    with only(embedded.environment):
+        store, _ = open_store("s3://published")
+        for run_id in ("r1", "r2"):
+            assert publish(summary, "s3://published/a/b/", run_id) == f"s3://published/a/b/runs/{run_id}"
+            assert last_verdict(store, "a/b") == LastVerdict(run_id=run_id, fingerprint=FINGERPRINT, outcome="rejected")
+        assert store.list_keys("a/b/runs/r2/") == [f"a/b/runs/r2/{name}" for name in FILES]
+        assert store.get_bytes("a/b/runs/r1/models/int8.tflite") == b"content of models/int8.tflite"
+
+
+@pytest.mark.parametrize("broken_put", range(1, len(FILES) + 2))
+def test_a_reader_never_sees_half(broken_put: int, embedded: EmbeddedStore, summary: Path) -> None:
+    prefix = f"{broken_put}"
+    with only(embedded.environment) as _, running_proxy(embedded.endpoint_url) as proxy:
+        store, _ = open_store("s3://halves")
+        publish(summary, f"s3://halves/{prefix}", "before")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint_url)
+            proxy.plan = Plan(fault="not sent", at_put=broken_put, dead_afterwards=True)
+            with pytest.raises(StorageError):
+                publish(summary, f"s3://halves/{prefix}", "after")
+        there = set(store.list_keys(f"{prefix}/runs/after/"))
+        assert last_verdict(store, prefix).run_id == "before"
+        if f"{prefix}/runs/after/verdict.json" in there:
+            assert there == {f"{prefix}/runs/after/{name}" for name in FILES}
+        publish(summary, f"s3://halves/{prefix}", "after")
+        assert last_verdict(store, prefix).run_id == "after"
+
+
+def test_a_lost_answer_is_mended_by_trying_again(embedded: EmbeddedStore, summary: Path) -> None:
+    with only(embedded.environment), running_proxy(embedded.endpoint_url) as proxy:
+        store, _ = open_store("s3://mended")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint_url)
+            proxy.plan = Plan(fault="answer lost", at_put=3)
+            publish(summary, "s3://mended/p", "r1")
+        assert last_verdict(store, "p").run_id == "r1"

@@ -1,0 +1,55 @@
+"""The runs of one fingerprint, from Kubeflow Pipelines' API."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from kfp import Client
+
+from edgepress.contracts.last_verdict import Fingerprint
+from edgepress_pipelines.kubeflow.trigger_decision import KnownRun, RunState
+
+FINGERPRINT_PARAMETER = "fingerprint"
+RUNS_PER_PAGE = 100
+LOOK_BACK = timedelta(days=14)
+"""Runs created earlier are not looked at: none takes that long, and the listing would grow for ever."""
+
+_STATES: dict[str, RunState] = {"SUCCEEDED": "succeeded", "SKIPPED": "succeeded", "FAILED": "failed", "CANCELED": "stopped"}
+"""Of ``v2beta1.RuntimeState``. All others, ``CANCELING`` too, have pods that may still write."""
+
+
+def list_known_runs(client: Client, fingerprint: Fingerprint, *, experiment_id: str | None, namespace: str | None) -> list[KnownRun]:
+    """Runs that were started with this fingerprint, newest first.
+
+    Raises:
+        kfp_server_api.ApiException: the API refuses.
+        urllib3.exceptions.HTTPError: it cannot be reached.
+    """
+    runs = _newest_runs(client, experiment_id, namespace)
+    return [KnownRun(run.run_id, _STATES.get(run.state or "", "active")) for run in runs if _fingerprint_of(run) == fingerprint]
+
+
+def _newest_runs(client: Client, experiment_id: str | None, namespace: str | None) -> Iterator[Any]:
+    earliest = datetime.now(UTC) - LOOK_BACK
+    page_token = ""
+    while True:
+        page = client.list_runs(
+            page_token=page_token,
+            page_size=RUNS_PER_PAGE,
+            sort_by="created_at desc",
+            experiment_id=experiment_id,
+            namespace=namespace,
+        )
+        for run in page.runs or ():
+            if run.created_at is not None and run.created_at < earliest:
+                return
+            yield run
+        page_token = page.next_page_token or ""
+        if not page_token:
+            return
+
+
+def _fingerprint_of(run: Any) -> Fingerprint | None:
+    parameters = (run.runtime_config.parameters if run.runtime_config is not None else None) or {}
+    text = parameters.get(FINGERPRINT_PARAMETER)
+    return Fingerprint.from_parameter(text) if isinstance(text, str) else None

@@ -21,7 +21,7 @@ SINGLE_FILE_SUFFIXES = (".npz", ".h5", ".keras")
 def digest_source(source: str, key: str) -> str:
     """Digest of what a configuration's key names.
 
-    A built-in set (``digits``, ``fashion-mnist``) never changes under its name, and the reader that holds it is in the trainer's image, whose
+    A built-in set (``digits``, ``fashion-mnist``) never changes under its name, and its reader is in the trainer's image, whose
     digest belongs to the code: the name is enough. Local files and folders are read. Objects at ``s3://`` are listed: their keys
     below the source, sizes and ETags count, so a copy in another store, or the same bytes uploaded in parts of another size, count as new.
 

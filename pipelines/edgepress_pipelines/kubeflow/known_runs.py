@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from kfp import Client
+from kfp_server_api import RunServiceApi
 
 from edgepress.contracts.last_verdict import Fingerprint
 from edgepress_pipelines.kubeflow.trigger_decision import KnownRun, RunState
@@ -18,28 +18,27 @@ _STATES: dict[str, RunState] = {"SUCCEEDED": "succeeded", "SKIPPED": "succeeded"
 """Of ``v2beta1.RuntimeState``. All others, ``CANCELING`` too, have pods that may still write."""
 
 
-def list_known_runs(client: Client, fingerprint: Fingerprint, *, experiment_id: str | None, namespace: str | None) -> list[KnownRun]:
+def list_known_runs(runs: RunServiceApi, fingerprint: Fingerprint, *, experiment_id: str | None, namespace: str | None) -> list[KnownRun]:
     """Runs that were started with this fingerprint, newest first.
 
-    Raises:
-        kfp_server_api.ApiException: the API refuses.
-        urllib3.exceptions.HTTPError: it cannot be reached.
+    Args:
+        runs: KFP's service of runs; whatever it raises goes through.
+        experiment_id: None lists those of every experiment.
+        namespace: of the user's profile, where KFP serves many users.
     """
-    runs = _newest_runs(client, experiment_id, namespace)
-    return [KnownRun(run.run_id, _STATES.get(run.state or "", "active")) for run in runs if _fingerprint_of(run) == fingerprint]
+    return [
+        KnownRun(run.run_id, _STATES.get(run.state or "", "active"))
+        for run in _newest_runs(runs, experiment_id, namespace)
+        if _fingerprint_of(run) == fingerprint
+    ]
 
 
-def _newest_runs(client: Client, experiment_id: str | None, namespace: str | None) -> Iterator[Any]:
+def _newest_runs(runs: RunServiceApi, experiment_id: str | None, namespace: str | None) -> Iterator[Any]:
     earliest = datetime.now(UTC) - LOOK_BACK
+    scope = {"experiment_id": experiment_id} if experiment_id is not None else {"namespace": namespace} if namespace is not None else {}
     page_token = ""
     while True:
-        page = client.list_runs(
-            page_token=page_token,
-            page_size=RUNS_PER_PAGE,
-            sort_by="created_at desc",
-            experiment_id=experiment_id,
-            namespace=namespace,
-        )
+        page = runs.run_service_list_runs(page_token=page_token, page_size=RUNS_PER_PAGE, sort_by="created_at desc", **scope)
         for run in page.runs or ():
             if run.created_at is not None and run.created_at < earliest:
                 return

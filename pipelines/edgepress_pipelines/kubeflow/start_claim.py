@@ -23,8 +23,8 @@ from edgepress.contracts.strict import StrictModel
 from edgepress.errors import StorageError
 from edgepress.storage import ObjectStore, join_key
 
-LEASE_S = 120.0
-"""Comparing and starting take seconds; a holder that is silent for this long is taken for dead."""
+LEASE_S = 300.0
+"""Comparing and starting take seconds, minutes when the cluster answers late; a holder silent for this long is taken for dead."""
 POLL_INTERVAL_S = 1.0
 _CLAIM_NAME = re.compile(r"\d{12}\.json")
 

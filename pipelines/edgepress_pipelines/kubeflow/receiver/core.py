@@ -1,7 +1,7 @@
 """What the receiver knows and decides, without a socket, a clock or a thread: ``(state, event, now) -> (state, answer)``."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from edgepress_pipelines.kubeflow.receiver.deduplication import Seen, remember
@@ -16,9 +16,9 @@ Answer = Literal["accepted", "duplicate", "ignored"]
 class ReceiverState:
     """All that is kept between requests. Nothing of it outlives the process: a check at its start catches up."""
 
-    bucket: TokenBucket = TokenBucket()
-    seen: Seen = Seen()
-    pending: Pending = Pending()
+    bucket: TokenBucket = field(default_factory=TokenBucket)
+    seen: Seen = field(default_factory=Seen)
+    pending: Pending = field(default_factory=Pending)
 
 
 def throttle(state: ReceiverState, now_s: float) -> tuple[ReceiverState, float]:

@@ -1,6 +1,7 @@
 """What senders post, against the shapes that they document; SeaweedFS's were posted by SeaweedFS 4.48 itself."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,9 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["Records", "s3", "bucket", "object", "key", "name", "eventName", "event_type", "message", "new_entry", "alerts"])
+            st.sampled_from(
+                ["Records", "s3", "bucket", "object", "key", "name", "eventName", "event_type", "message", "new_entry", "alerts"]
+            )
             | st.text(max_size=5),
             inner,
             max_size=5,
@@ -168,10 +171,8 @@ json_values = st.recursive(
 @given(json_values)
 def test_nothing_but_malformed_is_ever_raised(data: object) -> None:
     for parse in (parse_s3, parse_alertmanager):
-        try:
+        with suppress(MalformedError):
             parse(body(data))
-        except MalformedError as error:
-            assert str(error)
 
 
 @pytest.mark.parametrize(

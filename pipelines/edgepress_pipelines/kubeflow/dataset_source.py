@@ -59,10 +59,10 @@ def object_location(uri: str) -> tuple[str, str]:
 
 
 def _digest_objects(uri: str, key: str) -> str:
-    store, _ = open_store(uri)
     _, location = object_location(uri)
     single = is_single_object(uri)
     try:
+        store, _ = open_store(uri)
         listed = store.list_objects(location)
     except StorageError as error:
         raise StorageError(f"{key}: {error}") from error

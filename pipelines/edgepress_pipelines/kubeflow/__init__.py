@@ -1,0 +1,1 @@
+"""Runs on Kubeflow Pipelines: connect, check, upload, start, follow and schedule."""

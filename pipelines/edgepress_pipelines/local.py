@@ -35,9 +35,8 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
             run_id=run_dir.name,
             parameters=pipeline_parameters(
                 config,
+                storage=str(workdir.path),
                 data_root=str(workdir.datasets),
-                state=str(workdir.state),
-                ledger=str(workdir.ledger),
                 module_source=read_module(config),
                 source_digest=source_digest(config),
             ),

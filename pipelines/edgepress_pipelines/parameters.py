@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig, RecipeSettings
+from edgepress.contracts.run import RunContext
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import ConfigError
 
@@ -20,7 +21,7 @@ PipelineParameters = dict[str, str | list[dict[str, str]]]
 
 
 def pipeline_parameters(
-    config: PipelineConfig, *, data_root: str, state: str, ledger: str, module_source: str, source_digest: str
+    config: PipelineConfig, *, storage: str, data_root: str, module_source: str, source_digest: str
 ) -> PipelineParameters:
     """The arguments of ``compress_and_release`` for one run.
 
@@ -28,7 +29,7 @@ def pipeline_parameters(
         ConfigError: the recipes or the user's module are too large to travel as parameters.
     """
     parameters: PipelineParameters = {
-        "name": config.name,
+        "context": settings_text(RunContext(name=config.name, storage=storage)),
         "dataset": settings_text(config.dataset),
         "baseline": settings_text(config.baseline),
         "recipes": [recipe_item(recipe) for recipe in config.recipes],
@@ -36,8 +37,6 @@ def pipeline_parameters(
         "policy": settings_text(config.gate),
         "release_settings": settings_text(config.release),
         "data_root": data_root,
-        "state": state,
-        "ledger": ledger,
         "module_source": module_source,
         "source_digest": source_digest,
     }

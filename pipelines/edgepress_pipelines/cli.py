@@ -57,6 +57,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
 @app.callback(invoke_without_command=True)
 def edgepress(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,

@@ -20,6 +20,7 @@ from edgepress_pipelines.plan import RunProgress, plan_tasks
 from edgepress_pipelines.run_outcome import RunOutcome, explain_failure, judged, published_uri
 from edgepress_pipelines.workdir import Workdir
 
+
 def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListener) -> RunOutcome:
     """Run the pipeline and fill the run's folder.
 

@@ -64,4 +64,3 @@ def published_uri(release_uri: str, name: str, bundle: Path) -> str | None:
 
 def _title(event: TaskEvent) -> str:
     return f"{event.task} of {event.recipe}" if event.recipe else event.task
-

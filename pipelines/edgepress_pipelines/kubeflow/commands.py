@@ -269,7 +269,7 @@ def show_logs(
     run: RunArgument,
     task: Annotated[
         str | None,
-        typer.Argument(metavar="TASK", help="A task, e.g. train.baseline or quantize.int8; without one, what there is.", show_default=False),
+        typer.Argument(metavar="TASK", help="A task, e.g. train or quantize.int8; without one, what there is.", show_default=False),
     ] = None,
     host: HostOption = None,
     namespace: NamespaceOption = None,
@@ -347,9 +347,7 @@ def _connect(
 ) -> "Connection":
     from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 
-    return Connection(
-        ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file)
-    )
+    return Connection(ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file))
 
 
 def _check(settings: "PipelineConfig", connection: "Connection", kube_context: str | None, no_cluster_check: bool) -> None:

@@ -31,13 +31,17 @@ def compiled(config: PipelineConfig) -> Iterator[Package]:
         InputError: the configuration cannot run on a cluster.
     """
     from edgepress_pipelines.baseline_source import source_digest
-    from edgepress_pipelines.compile import LEDGER_MOUNT, compile_pipeline
+    from edgepress_pipelines.compile import compile_pipeline
     from edgepress_pipelines.parameters import pipeline_parameters, read_module
 
     with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
         pipeline = Path(folder) / "pipeline.yaml"
         compile_pipeline(config, pipeline)
         parameters = pipeline_parameters(
-            config, data_root="", state="", ledger=LEDGER_MOUNT, module_source=read_module(config), source_digest=source_digest(config)
+            config,
+            storage=config.resources.kubeflow.storage_uri or "",
+            data_root="",
+            module_source=read_module(config),
+            source_digest=source_digest(config),
         )
         yield Package(pipeline=pipeline, parameters=parameters)

@@ -87,7 +87,7 @@ def record_of(run: Any) -> RunRecord:
         created_at=run.created_at,
         finished_at=finished,
         problem=_problem(run),
-        pipeline=context.name or str(parameters.get("name") or ""),
+        pipeline=context.name,
         storage_uri=context.storage or None,
         recipes=_recipes(parameters.get("recipes")),
         release_uri=_release_uri(parameters.get("release_settings")),
@@ -122,4 +122,3 @@ def _problem(run: Any) -> str | None:
     if not words and run.error is not None and run.error.message:
         words = [run.error.message]
     return "; ".join(" ".join(word.split()) for word in words) or None
-

@@ -80,4 +80,3 @@ def _duration(run: RunRecord, now: datetime) -> str:
     if run.created_at is None:
         return _ABSENT
     return format_duration(max(0.0, ((run.finished_at or now) - run.created_at).total_seconds()))
-

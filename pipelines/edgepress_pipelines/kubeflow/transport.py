@@ -13,7 +13,15 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import kfp_server_api
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, MaxRetryError, NameResolutionError, NewConnectionError, ReadTimeoutError, SSLError
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ReadTimeoutError,
+    SSLError,
+)
 
 from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT
 from edgepress_pipelines.kubeflow.errors import KubeflowError, not_the_api, refused
@@ -160,7 +168,8 @@ def _not_trusted(host: str, reason: object) -> KubeflowError:
     if "WRONG_VERSION_NUMBER" in said or "wrong version number" in said:
         return KubeflowError(f"{host}: does not speak TLS; write http:// in --host", exit_code=EXIT_WRONG_INPUT)
     return KubeflowError(
-        f"{host}: its certificate is not trusted ({said[:_MAX_REASON_LENGTH]}); give the authority's with --ca-file", exit_code=EXIT_WRONG_INPUT
+        f"{host}: its certificate is not trusted ({said[:_MAX_REASON_LENGTH]}); give the authority's with --ca-file",
+        exit_code=EXIT_WRONG_INPUT,
     )
 
 
@@ -185,4 +194,3 @@ def _reason(body: bytes | str | None) -> str:
 def _seconds(retry_after: str | None) -> float | None:
     """Retry-After in seconds (RFC 9110, 10.2.3); its form with a date is left to our own delays."""
     return float(retry_after) if retry_after is not None and retry_after.strip().isdecimal() else None
-

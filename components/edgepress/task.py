@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, ParamSpec, TypeVar
 
+from edgepress.contracts.run import RunContext
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import EXIT_FAILED, EdgePressError
 
@@ -25,6 +26,7 @@ RUN_DIR_VARIABLE = "EDGEPRESS_RUN_DIR"
 EVENTS_NAME = "events.jsonl"
 
 _candidate_failure: ContextVar[str | None] = ContextVar("candidate_failure", default=None)
+_run: ContextVar[RunContext | None] = ContextVar("run", default=None)
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,6 +63,13 @@ def task(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return observed
 
     return decorate
+
+
+def enter_run(context: str) -> RunContext:
+    """Tell this process which run its tasks belong to, from a component's parameter ``context`` (a RunContext as JSON)."""
+    run = RunContext.model_validate_json(context)
+    _run.set(run)
+    return run
 
 
 def tell_candidate_failed(reason: str) -> None:

@@ -12,8 +12,8 @@ from edgepress_pipelines.baseline_source import source_digest
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
 from edgepress_pipelines.parameters import pipeline_parameters, read_module
 
-LEDGER_MOUNT = "/mnt/edgepress/ledger"
-"""Where a cluster mounts the volume that counts the uses of each test split; a run may name another."""
+STORAGE_MOUNT = "/mnt/edgepress"
+"""Where a cluster mounts the volume of what outlives a run; a run may name another place."""
 
 
 def compile_pipeline(config: PipelineConfig, output: Path) -> None:
@@ -26,7 +26,7 @@ def compile_pipeline(config: PipelineConfig, output: Path) -> None:
     if output.suffix not in (".yaml", ".yml"):
         raise InputError(f"{output}: a compiled pipeline is a .yaml file; give such a name to -o")
     parameters = pipeline_parameters(
-        config, data_root="", state="", ledger=LEDGER_MOUNT, module_source=read_module(config), source_digest=source_digest(config)
+        config, storage=STORAGE_MOUNT, data_root="", module_source=read_module(config), source_digest=source_digest(config)
     )
     pipeline = build_pipeline(BuildSettings(parallelism=config.resources.parallelism))
     try:

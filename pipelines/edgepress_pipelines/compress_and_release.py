@@ -27,6 +27,7 @@ from edgepress.train.component import train
 PIPELINE_NAME = "compress-and-release"
 CODE_DIGEST_VARIABLE = "EDGEPRESS_CODE_DIGEST"
 
+Component = Callable[..., dsl.PipelineTask]
 
 CACHED_STEPS = {
     "train": "edgepress.train.step",
@@ -62,101 +63,83 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
     """The pipeline function, ready to be compiled or called."""
     run_id = build.run_id or dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
-    def cached(task: dsl.PipelineTask) -> dsl.PipelineTask:
-        """A task whose result depends on its inputs and the code alone."""
-        if build.code_digests:
-            task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[task.component_spec.name])
-        return task.set_caching_options(True)
-
-    def fresh(task: dsl.PipelineTask) -> dsl.PipelineTask:
-        """A task that looks at the world, or acts on it: never taken from the cache."""
-        return task.set_caching_options(False)
-
-    def all_of(output: Any) -> dsl.Collected:
-        """What every recipe's task gave, as one list."""
-        return dsl.Collected(output)
-
     @dsl.pipeline(name=PIPELINE_NAME, description="Compress a model several ways, judge the results, release what passed.")
     def compress_and_release(
-        name: str,
+        context: str,
         dataset: str,
         baseline: str,
         recipes: list,  # type: ignore[type-arg]  # KFP reads the annotation; items are {"recipe": name, "<stage>": settings as JSON}
         benchmark_settings: str,
         policy: str,
         release_settings: str,
-        ledger: str,
         data_root: str = "",
-        state: str = "",
         module_source: str = "",
         source_digest: str = "",
     ) -> None:
-        data = fresh(ingest(settings=dataset, root=data_root)).set_display_name("ingest").outputs["dataset"]
-        trained = cached(train(settings=baseline, module_source=module_source, source_digest=source_digest, state=state, dataset=data))
-        reference = cached(convert(recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data)).outputs["output"]
-        validation = cached(evaluate_baseline(split="validation", baseline=reference, dataset=data)).outputs["evaluation"]
+        def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
+            """A task whose result depends on its inputs and the code alone."""
+            task = component(context=context, **inputs)
+            if build.code_digests:
+                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[task.component_spec.name])
+            return task.set_caching_options(True)
+
+        def fresh(component: Component, **inputs: Any) -> dsl.PipelineTask:
+            """A task that looks at the world, or acts on it: never taken from the cache."""
+            return component(context=context, **inputs).set_caching_options(False)
+
+        data = fresh(ingest, settings=dataset, root=data_root).set_display_name("ingest").outputs["dataset"]
+        trained = cached(train, settings=baseline, module_source=module_source, source_digest=source_digest, dataset=data)
+        reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs["output"]
+        validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
 
         with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
-            distilled = cached(distill(recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data))
-            pruned = cached(prune(recipe=item.recipe, settings=item.prune, candidate=distilled.outputs["output"], dataset=data))
-            clustered = cached(cluster(recipe=item.recipe, settings=item.cluster, candidate=pruned.outputs["output"], dataset=data))
-            quantized = cached(quantize(recipe=item.recipe, settings=item.quantize, candidate=clustered.outputs["output"], dataset=data))
-            converted = cached(convert(recipe=item.recipe, settings=item.convert, candidate=quantized.outputs["output"], dataset=data))
-            evaluated = cached(evaluate(recipe=item.recipe, candidate=converted.outputs["output"], reference=validation, dataset=data))
+            distilled = cached(distill, recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data)
+            pruned = cached(prune, recipe=item.recipe, settings=item.prune, candidate=distilled.outputs["output"], dataset=data)
+            clustered = cached(cluster, recipe=item.recipe, settings=item.cluster, candidate=pruned.outputs["output"], dataset=data)
+            quantized = cached(quantize, recipe=item.recipe, settings=item.quantize, candidate=clustered.outputs["output"], dataset=data)
+            converted = cached(convert, recipe=item.recipe, settings=item.convert, candidate=quantized.outputs["output"], dataset=data)
+            evaluated = cached(evaluate, recipe=item.recipe, candidate=converted.outputs["output"], reference=validation, dataset=data)
 
-        measured = fresh(
-            benchmark(settings=benchmark_settings, baseline=reference, candidates=all_of(converted.outputs["output"]), dataset=data)
-        )
+        candidate, evaluation = converted.outputs["output"], evaluated.outputs["evaluation"]
+        measured = fresh(benchmark, settings=benchmark_settings, baseline=reference, candidates=dsl.Collected(candidate), dataset=data)
+        measurements = measured.outputs["measurements"]
         nominated = fresh(
-            nominate(
-                policy=policy,
-                baseline=reference,
-                candidates=all_of(converted.outputs["output"]),
-                baseline_evaluation=validation,
-                evaluations=all_of(evaluated.outputs["evaluation"]),
-                measurements=measured.outputs["measurements"],
-            )
+            nominate,
+            policy=policy,
+            baseline=reference,
+            candidates=dsl.Collected(candidate),
+            baseline_evaluation=validation,
+            evaluations=dsl.Collected(evaluation),
+            measurements=measurements,
         )
-        baseline_test = cached(evaluate_baseline(split="test", baseline=reference, dataset=data)).outputs["evaluation"]
         nominee = nominated.outputs["nominee"]
-        nominee_test = cached(evaluate_nominee(nominee=nominee, reference=baseline_test, dataset=data)).outputs["evaluation"]
+        baseline_test = cached(evaluate_baseline, split="test", baseline=reference, dataset=data).outputs["evaluation"]
+        nominee_test = cached(evaluate_nominee, nominee=nominee, reference=baseline_test, dataset=data).outputs["evaluation"]
         judged = fresh(
-            judge(
-                policy=policy,
-                ledger=ledger,
-                run_id=run_id,
-                nomination=nominated.outputs["nomination"],
-                nominee=nominee,
-                nominee_evaluation=nominee_test,
-                baseline_evaluation=baseline_test,
-                measurements=measured.outputs["measurements"],
-            )
+            judge,
+            policy=policy,
+            run_id=run_id,
+            nomination=nominated.outputs["nomination"],
+            nominee=nominee,
+            nominee_evaluation=nominee_test,
+            baseline_evaluation=baseline_test,
+            measurements=measurements,
         )
+        verdict = judged.outputs["verdict"]
         reported = fresh(
-            report(
-                name=name,
-                run_id=run_id,
-                policy=policy,
-                verdict=judged.outputs["verdict"],
-                baseline=reference,
-                candidates=all_of(converted.outputs["output"]),
-                baseline_evaluation=validation,
-                evaluations=all_of(evaluated.outputs["evaluation"]),
-                baseline_test_evaluation=baseline_test,
-                nominee_evaluation=nominee_test,
-                measurements=measured.outputs["measurements"],
-            )
+            report,
+            run_id=run_id,
+            policy=policy,
+            verdict=verdict,
+            baseline=reference,
+            candidates=dsl.Collected(candidate),
+            baseline_evaluation=validation,
+            evaluations=dsl.Collected(evaluation),
+            baseline_test_evaluation=baseline_test,
+            nominee_evaluation=nominee_test,
+            measurements=measurements,
         )
         with dsl.If(judged.outputs["Output"] == "passed", name="passed"):
-            fresh(
-                release(
-                    name=name,
-                    run_id=run_id,
-                    settings=release_settings,
-                    verdict=judged.outputs["verdict"],
-                    nominee=nominee,
-                    dataset=data,
-                )
-            ).after(reported)
+            fresh(release, run_id=run_id, settings=release_settings, verdict=verdict, nominee=nominee, dataset=data).after(reported)
 
     return compress_and_release

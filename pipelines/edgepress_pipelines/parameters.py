@@ -4,11 +4,15 @@ import json
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig, RecipeSettings
+from edgepress.contracts.run import RunContext
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import ConfigError
 
 STAGES = ("distill", "prune", "cluster", "quantize", "convert")
 """The stages of a recipe, in the order of the flow."""
+
+LEFT_OUT = "null"
+"""The settings of a stage that a recipe leaves out."""
 
 MAX_PARAMETER_BYTES = 60_000
 """A task's inputs become command-line arguments, on a laptop and in a pod: larger ones fail with "Argument list too long"."""
@@ -17,7 +21,7 @@ PipelineParameters = dict[str, str | list[dict[str, str]]]
 
 
 def pipeline_parameters(
-    config: PipelineConfig, *, data_root: str, state: str, ledger: str, module_source: str, source_digest: str
+    config: PipelineConfig, *, storage: str, data_root: str, module_source: str, source_digest: str
 ) -> PipelineParameters:
     """The arguments of ``compress_and_release`` for one run.
 
@@ -25,7 +29,7 @@ def pipeline_parameters(
         ConfigError: the recipes or the user's module are too large to travel as parameters.
     """
     parameters: PipelineParameters = {
-        "name": config.name,
+        "context": settings_text(RunContext(name=config.name, storage=storage)),
         "dataset": settings_text(config.dataset),
         "baseline": settings_text(config.baseline),
         "recipes": [recipe_item(recipe) for recipe in config.recipes],
@@ -33,8 +37,6 @@ def pipeline_parameters(
         "policy": settings_text(config.gate),
         "release_settings": settings_text(config.release),
         "data_root": data_root,
-        "state": state,
-        "ledger": ledger,
         "module_source": module_source,
         "source_digest": source_digest,
     }
@@ -48,9 +50,9 @@ def pipeline_parameters(
 
 
 def recipe_item(recipe: RecipeSettings) -> dict[str, str]:
-    """One item of the loop over recipes: its name, and each stage's settings as JSON; ``null`` for a stage left out."""
+    """One item of the loop over recipes: its name, and each stage's settings as JSON; ``LEFT_OUT`` for a stage left out."""
     stages = {stage: getattr(recipe, stage) for stage in STAGES}
-    return {"recipe": recipe.recipe} | {stage: settings_text(value) if value is not None else "null" for stage, value in stages.items()}
+    return {"recipe": recipe.recipe} | {stage: settings_text(value) if value is not None else LEFT_OUT for stage, value in stages.items()}
 
 
 def settings_text(settings: StrictModel) -> str:

@@ -29,7 +29,7 @@ def main(config_path: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     dataset = ingest(settings=config.dataset, root=folder / "datasets").path
     trained, reference, validation = folder / "trained", folder / "reference", folder / "validation"
-    train(recipe="baseline", settings=config.baseline, dataset=dataset, output=trained, state=folder / "state")
+    train(recipe="baseline", settings=config.baseline, dataset=dataset, output=trained, state=str(folder / "state"))
     convert(recipe="baseline", settings=ConvertSettings(), candidate=trained, dataset=dataset, output=reference)
     evaluate(recipe="baseline", candidate=reference, dataset=dataset, split="validation", reference=None, output=validation)
 
@@ -71,7 +71,7 @@ def main(config_path: Path, folder: Path) -> None:
         nominee_evaluation=nominee_test,
         baseline_evaluation=baseline_test,
         benchmark=measured,
-        ledger=folder / "ledger",
+        ledger=str(folder / "ledger"),
         run_id="one-process",
         output=verdict,
     )

@@ -18,6 +18,7 @@ from edgepress.contracts.candidate import read_candidate
 from edgepress.contracts.stages import ClusterSettings, PruneSettings, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras, set_seed, tf
+from edgepress.models.storage import load_model
 from tests.ml.tiny_candidates import dense, write_baseline, write_digits
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
@@ -80,6 +81,26 @@ def test_a_constant_schedule_prunes_at_once(tmp_path: Path) -> None:
     record = read_candidate(tmp_path / "out")
     assert record.failure is None
     assert record.trace[0].facts["sparsity"] == pytest.approx(0.75, abs=0.002)
+
+
+def test_a_skipped_layer_stays_dense(tmp_path: Path) -> None:
+    baseline = write_baseline(tmp_path / "baseline", write_digits(tmp_path / "dataset"), dense, epochs=0)
+    settings = PruneSettings(schedule="constant", begin_step=2, frequency=50, skip_layers=("hidden",), train=TrainSettings(epochs=2))
+    prune(recipe="p", settings=settings, candidate=baseline, dataset=tmp_path / "dataset", output=tmp_path / "out")
+    model = load_model(tmp_path / "out")
+    shares = {name: sparsity({name: kernel}) for name, kernel in kernels(model).items()}
+    assert shares.pop("hidden") < 0.01
+    assert shares
+    assert all(share == pytest.approx(0.5, abs=0.01) for share in shares.values())
+
+
+def test_a_layer_to_skip_that_is_not_there_is_named(tmp_path: Path) -> None:
+    baseline = write_baseline(tmp_path / "baseline", write_digits(tmp_path / "dataset"), dense, epochs=0)
+    settings = PruneSettings(skip_layers=("hiden",), train=TrainSettings(epochs=4))
+    prune(recipe="p", settings=settings, candidate=baseline, dataset=tmp_path / "dataset", output=tmp_path / "out")
+    failure = read_candidate(tmp_path / "out").failure
+    assert failure is not None
+    assert "has no layer hiden; its layers are hidden" in failure.reason
 
 
 def test_a_sparse_kernel_with_fewer_values_than_clusters_is_left_alone(tmp_path: Path) -> None:

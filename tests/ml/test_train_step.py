@@ -37,7 +37,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> DatasetDirectory:
 
 def test_a_builtin_model_is_trained(digits: DatasetDirectory, tmp_path: Path) -> None:
     settings = BaselineSettings(model="mlp", params={"hidden": [16]}, train=QUICK)
-    train(recipe="baseline", settings=settings, dataset=digits.path, output=tmp_path / "out", state=tmp_path / "state")
+    train(recipe="baseline", settings=settings, dataset=digits.path, output=tmp_path / "out", state=str(tmp_path / "state"))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"candidate.json", KERAS_NAME}
     record = read_candidate(tmp_path / "out")
     assert (record.recipe, record.dataset_digest, record.failure) == ("baseline", digits.manifest.digest, None)

@@ -50,7 +50,7 @@ def report_run(
             nominee_evaluation=tested,
             baseline_evaluation=run.baseline_test_evaluation,
             benchmark=run.benchmark,
-            ledger=root / "ledger",
+            ledger=str(root / "ledger"),
             run_id="run-1",
             output=root / "verdict",
         )

@@ -40,7 +40,7 @@ def judge_run(run: SampleRun, output: Path, *, run_id: str = "run-1", policy: Ga
         nominee_evaluation=run.test_evaluations[tested],
         baseline_evaluation=run.baseline_test_evaluation,
         benchmark=run.benchmark,
-        ledger=run.root / "ledger",
+        ledger=str(run.root / "ledger"),
         run_id=run_id,
         output=output / f"verdict-{run_id}",
     )

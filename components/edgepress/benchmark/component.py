@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def benchmark(
+    context: str,
     settings: str,
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],
@@ -18,7 +19,9 @@ def benchmark(
 
     from edgepress.benchmark.step import benchmark
     from edgepress.contracts.config import BenchmarkSettings
+    from edgepress.task import enter_run
 
+    enter_run(context)
     benchmark(
         settings=BenchmarkSettings.model_validate_json(settings),
         baseline=Path(baseline.path),

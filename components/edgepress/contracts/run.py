@@ -15,3 +15,15 @@ class RunContext(StrictModel):
 
     name: str = ""
     storage: str = ""
+
+    def state(self, recipe: str, stage: str) -> str:
+        """Where a stage of a recipe keeps the checkpoints of its training; empty for nowhere."""
+        return self._below("state", recipe, stage)
+
+    @property
+    def ledger(self) -> str:
+        """Where the uses of test splits are counted."""
+        return self._below("ledger")
+
+    def _below(self, *parts: str) -> str:
+        return "/".join((self.storage.rstrip("/"), *parts)) if self.storage else ""

@@ -47,6 +47,7 @@ class PruneSettings(StrictModel):
         begin_step, end_step: training steps between which sparsity rises; ``end_step`` None is two thirds of all steps,
             so that the last third recovers accuracy at the final sparsity.
         frequency: steps between two updates of the masks.
+        skip_layers: names of layers that stay dense. A first convolution and the last layer hold few weights, and lose most by pruning.
     """
 
     schedule: Literal["polynomial", "constant"] = "polynomial"
@@ -55,6 +56,7 @@ class PruneSettings(StrictModel):
     begin_step: Annotated[int, Field(ge=0)] = 0
     end_step: PositiveInt | None = None
     frequency: PositiveInt = 20
+    skip_layers: tuple[str, ...] = ()
     train: TrainSettings = TrainSettings(epochs=4)
 
     @model_validator(mode="after")

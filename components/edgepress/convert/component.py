@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def convert(
+    context: str,
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
@@ -18,7 +19,9 @@ def convert(
 
     from edgepress.contracts.stages import ConvertSettings
     from edgepress.convert.step import convert
+    from edgepress.task import enter_run
 
+    enter_run(context)
     convert(
         recipe=recipe,
         settings=ConvertSettings.model_validate_json(settings),

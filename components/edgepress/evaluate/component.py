@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def evaluate_baseline(
+    context: str,
     split: str,
     baseline: dsl.Input[dsl.Model],
     dataset: dsl.Input[dsl.Dataset],
@@ -16,7 +17,9 @@ def evaluate_baseline(
     from pathlib import Path
 
     from edgepress.evaluate.step import evaluate, evaluate_test
+    from edgepress.task import enter_run
 
+    enter_run(context)
     step = evaluate_test if split == "test" else evaluate
     step(
         recipe="baseline",
@@ -30,6 +33,7 @@ def evaluate_baseline(
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def evaluate(
+    context: str,
     recipe: str,
     candidate: dsl.Input[dsl.Model],
     reference: dsl.Input[dsl.Artifact],
@@ -40,7 +44,9 @@ def evaluate(
     from pathlib import Path
 
     from edgepress.evaluate.step import evaluate
+    from edgepress.task import enter_run
 
+    enter_run(context)
     evaluate(
         recipe=recipe,
         candidate=Path(candidate.path),
@@ -53,6 +59,7 @@ def evaluate(
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def evaluate_nominee(
+    context: str,
     nominee: dsl.Input[dsl.Model],
     reference: dsl.Input[dsl.Artifact],
     dataset: dsl.Input[dsl.Dataset],
@@ -62,7 +69,9 @@ def evaluate_nominee(
     from pathlib import Path
 
     from edgepress.evaluate.step import evaluate_test
+    from edgepress.task import enter_run
 
+    enter_run(context)
     evaluate_test(
         recipe="nominee",
         candidate=Path(nominee.path),

@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def nominate(
+    context: str,
     policy: str,
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],
@@ -21,7 +22,9 @@ def nominate(
 
     from edgepress.contracts.policy import GateSettings
     from edgepress.gate.step import nominate
+    from edgepress.task import enter_run
 
+    enter_run(context)
     nominate(
         policy=GateSettings.model_validate_json(policy),
         baseline=Path(baseline.path),
@@ -36,8 +39,8 @@ def nominate(
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def judge(
+    context: str,
     policy: str,
-    ledger: str,
     run_id: str,
     nomination: dsl.Input[dsl.Artifact],
     nominee: dsl.Input[dsl.Model],
@@ -54,7 +57,9 @@ def judge(
 
     from edgepress.contracts.policy import GateSettings
     from edgepress.gate.step import judge
+    from edgepress.task import enter_run
 
+    run = enter_run(context)
     return judge(
         policy=GateSettings.model_validate_json(policy),
         nomination=Path(nomination.path),
@@ -62,7 +67,7 @@ def judge(
         nominee_evaluation=Path(nominee_evaluation.path),
         baseline_evaluation=Path(baseline_evaluation.path),
         benchmark=Path(measurements.path),
-        ledger=Path(ledger),
+        ledger=run.ledger,
         run_id=run_id,
         output=Path(verdict.path),
     )

@@ -93,7 +93,7 @@ def judge(
     nominee_evaluation: Path,
     baseline_evaluation: Path,
     benchmark: Path,
-    ledger: Path,
+    ledger: str,
     run_id: str,
     output: Path,
 ) -> Outcome:
@@ -122,9 +122,9 @@ def judge(
     )
     dataset_digest, nominated = evidence.nomination.dataset_digest, evidence.nomination.nominee_digest
     if nominated is None:
-        uses = count_uses(ledger, dataset_digest)
+        uses = count_uses(Path(ledger), dataset_digest)
     else:  # counted before anything is decided, so that a killed judge has not looked for nothing
-        uses = record_use(ledger, dataset_digest, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
+        uses = record_use(Path(ledger), dataset_digest, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
     verdict = judge_nominee(policy, evidence, test_split_uses=uses)
     with new_directory(output) as building:
         write_json(building / VERDICT_NAME, verdict)

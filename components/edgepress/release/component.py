@@ -7,7 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.RELEASER, install_kfp_package=False)
 def release(
-    name: str,
+    context: str,
     run_id: str,
     settings: str,
     verdict: dsl.Input[dsl.Artifact],
@@ -20,9 +20,11 @@ def release(
 
     from edgepress.contracts.config import ReleaseSettings
     from edgepress.release.step import release
+    from edgepress.task import enter_run
 
+    run = enter_run(context)
     return release(
-        name=name,
+        name=run.name,
         run_id=run_id,
         settings=ReleaseSettings.model_validate_json(settings),
         verdict=Path(verdict.path),

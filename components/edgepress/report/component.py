@@ -7,7 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def report(
-    name: str,
+    context: str,
     run_id: str,
     policy: str,
     verdict: dsl.Input[dsl.Artifact],
@@ -25,9 +25,11 @@ def report(
 
     from edgepress.contracts.policy import GateSettings
     from edgepress.report.step import report
+    from edgepress.task import enter_run
 
+    run = enter_run(context)
     report(
-        name=name,
+        name=run.name,
         run_id=run_id,
         policy=GateSettings.model_validate_json(policy),
         verdict=Path(verdict.path),

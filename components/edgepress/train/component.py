@@ -7,10 +7,10 @@ from edgepress import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def train(
+    context: str,
     settings: str,
     module_source: str,
     source_digest: str,
-    state: str,
     dataset: dsl.Input[dsl.Dataset],
     baseline: dsl.Output[dsl.Model],
 ) -> None:
@@ -18,8 +18,10 @@ def train(
     from pathlib import Path
 
     from edgepress.contracts.config import BaselineSettings
+    from edgepress.task import enter_run
     from edgepress.train.step import train
 
+    run = enter_run(context)
     train(
         recipe="baseline",
         settings=BaselineSettings.model_validate_json(settings),
@@ -27,5 +29,5 @@ def train(
         output=Path(baseline.path),
         module_source=module_source,
         source_digest=source_digest,
-        state=Path(state) if state else None,
+        state=run.state("baseline", "train"),
     )

@@ -21,7 +21,7 @@ def train(
     output: Path,
     module_source: str = "",
     source_digest: str = "",
-    state: Path | None = None,
+    state: str = "",
 ) -> None:
     """Train the baseline, or adopt a trained model as it is.
 
@@ -32,7 +32,7 @@ def train(
         output: candidate directory to write; must not exist.
         module_source: text of the module that settings name; taken from the file itself when empty.
         source_digest: digest that the adopted model must have; empty asks for none.
-        state: folder for checkpoints and TensorBoard logs; a killed training goes on from there. Without it nothing is kept.
+        state: folder for checkpoints and TensorBoard logs; a killed training goes on from there. Empty keeps nothing.
 
     Raises:
         ModelError: the model, the user's module or the adopted file is wrong.
@@ -53,10 +53,10 @@ def train(
         if settings.from_ is not None:
             made = adopt_baseline(settings.from_, source_digest, opened)
         else:
-            made = train_baseline(settings, opened, work / MODULE_NAME, state)
+            made = train_baseline(settings, opened, work / MODULE_NAME, Path(state) if state else None)
         save_model(made.model, work)
         given: dict[str, JsonValue] = settings.model_dump(mode="json", by_alias=True)
         record = StageRecord(stage="train", settings=given, facts=made.facts, curves=made.curves, duration_s=time.monotonic() - started)
         write_candidate(work, CandidateRecord(recipe=recipe, dataset_digest=opened.manifest.digest, trace=(record,)))
-    if state is not None:
-        discard_state(state)
+    if state:
+        discard_state(Path(state))

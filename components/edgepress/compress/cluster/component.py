@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def cluster(
+    context: str,
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
@@ -18,7 +19,9 @@ def cluster(
 
     from edgepress.compress.cluster.step import cluster
     from edgepress.contracts.stages import ClusterSettings
+    from edgepress.task import enter_run
 
+    enter_run(context)
     cluster(
         recipe=recipe,
         settings=ClusterSettings.parse_optional(settings),

@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def distill(
+    context: str,
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
@@ -18,7 +19,9 @@ def distill(
 
     from edgepress.compress.distill.step import distill
     from edgepress.contracts.stages import DistillSettings
+    from edgepress.task import enter_run
 
+    enter_run(context)
     distill(
         recipe=recipe,
         settings=DistillSettings.parse_optional(settings),

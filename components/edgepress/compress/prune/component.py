@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def prune(
+    context: str,
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
@@ -18,7 +19,9 @@ def prune(
 
     from edgepress.compress.prune.step import prune
     from edgepress.contracts.stages import PruneSettings
+    from edgepress.task import enter_run
 
+    enter_run(context)
     prune(
         recipe=recipe,
         settings=PruneSettings.parse_optional(settings),

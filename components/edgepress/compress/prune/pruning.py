@@ -29,15 +29,22 @@ def prune_candidate(given: StageInput, settings: PruneSettings) -> StageResult:
     kernel but are not pruned, the steps used, ``epochs_run``, ``val_accuracy``.
 
     Raises:
-        StageError: nothing in the model can be pruned, the schedule does not fit the training, or the training diverges.
+        StageError: nothing in the model can be pruned, a layer to skip is not there, the schedule does not fit the training, or the
+            training diverges.
     """
     per_epoch = steps_per_epoch(given.dataset.manifest.counts["train"], settings.train.batch_size)
     steps = plan_pruning(settings, per_epoch)
     set_seed(settings.train.seed)
     schedule = _schedule(settings, steps)
+    source = load_model(given.candidate)
+    _require_layers(source, settings.skip_layers)
     model, wrappers = wrap_layers(
-        load_model(given.candidate),
-        lambda layer: sparsity_api.prune_low_magnitude(layer, pruning_schedule=schedule) if _is_prunable(layer) else None,
+        source,
+        lambda layer: (
+            sparsity_api.prune_low_magnitude(layer, pruning_schedule=schedule)
+            if layer.name not in settings.skip_layers and _is_prunable(layer)
+            else None
+        ),
     )
     if not wrappers:
         found = ", ".join(dict.fromkeys(type(layer).__name__ for layer in leaf_layers(model)))
@@ -89,6 +96,13 @@ def _schedule(settings: PruneSettings, steps: PruningSteps) -> Any:
         power=3,
         frequency=steps.frequency,
     )
+
+
+def _require_layers(model: Any, names: tuple[str, ...]) -> None:
+    present = [layer.name for layer in leaf_layers(model) if layer.trainable_weights]
+    unknown = [name for name in names if name not in present]
+    if unknown:
+        raise StageError(f"skip_layers: model {model.name} has no layer {', '.join(unknown)}; its layers are {', '.join(present)}")
 
 
 def _is_prunable(layer: Any) -> bool:

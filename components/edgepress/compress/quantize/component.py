@@ -7,6 +7,7 @@ from edgepress import images
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def quantize(
+    context: str,
     recipe: str,
     settings: str,
     candidate: dsl.Input[dsl.Model],
@@ -18,7 +19,9 @@ def quantize(
 
     from edgepress.compress.quantize.step import quantize
     from edgepress.contracts.stages import QuantizeSettings
+    from edgepress.task import enter_run
 
+    enter_run(context)
     quantize(
         recipe=recipe,
         settings=QuantizeSettings.parse_optional(settings),

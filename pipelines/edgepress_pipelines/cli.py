@@ -20,6 +20,7 @@ from edgepress_pipelines.cli_arguments import (
     show_error,
 )
 from edgepress_pipelines.kubeflow.commands import register
+from edgepress_pipelines.kubeflow.trigger_command import trigger
 
 _DEBUG_VARIABLE = "EDGEPRESS_DEBUG"
 
@@ -164,6 +165,7 @@ def report(
 
 
 register(app)
+app.command()(trigger)
 
 
 def main() -> None:

@@ -19,7 +19,16 @@ _COMPARISONS = {
     "LESS_THAN": lambda value, wanted: value < wanted,
     "LESS_THAN_EQUALS": lambda value, wanted: value <= wanted,
 }
-_NUMBERED = {1: "EQUALS", 2: "NOT_EQUALS", 3: "GREATER_THAN", 5: "GREATER_THAN_EQUALS", 6: "LESS_THAN", 7: "LESS_THAN_EQUALS", 8: "IN", 9: "IS_SUBSTRING"}
+_NUMBERED = {
+    1: "EQUALS",
+    2: "NOT_EQUALS",
+    3: "GREATER_THAN",
+    5: "GREATER_THAN_EQUALS",
+    6: "LESS_THAN",
+    7: "LESS_THAN_EQUALS",
+    8: "IN",
+    9: "IS_SUBSTRING",
+}
 
 
 def page(items: Sequence[dict[str, Any]], query: Mapping[str, str], keys: frozenset[str], field: str) -> dict[str, Any]:

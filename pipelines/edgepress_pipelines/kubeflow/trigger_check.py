@@ -1,0 +1,93 @@
+"""One check of ``edgepress trigger`` on a real Kubeflow: everything it depends on is read anew, so that a receiver follows what changes."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.last_verdict import Fingerprint
+from edgepress.errors import InputError
+from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.known_runs import FINGERPRINT_PARAMETER, list_known_runs
+from edgepress_pipelines.kubeflow.package import Package, compiled
+from edgepress_pipelines.kubeflow.preflight import check_backend, check_run
+from edgepress_pipelines.kubeflow.submit import submit_run
+from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, start_if_due
+from edgepress_pipelines.kubeflow.trigger_decision import KnownRun
+
+
+@dataclass(frozen=True)
+class TriggerRequest:
+    """What the user says.
+
+    Attributes:
+        config, overrides: the configuration, as ``load_config`` takes them.
+        image_lock: kustomize Component with the images' digests.
+        connection: to KFP.
+    """
+
+    config: Path
+    overrides: tuple[str, ...]
+    image_lock: Path
+    connection: ConnectionSettings
+
+    def load(self) -> PipelineConfig:
+        """The configuration as it is now.
+
+        Raises:
+            ConfigError: something is wrong with it.
+        """
+        return load_config(self.config, self.overrides)
+
+
+@dataclass(frozen=True)
+class LockedImages:
+    """Image names with the digests that a run would use."""
+
+    digests: Mapping[str, str]
+
+
+def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) -> TriggerOutcome:
+    """Compare with the last verdict, and start a run if one is due.
+
+    Raises:
+        InputError: something given is wrong; nothing was started.
+        EdgePressError: the store or KFP cannot be reached, or refuses.
+    """
+    config = request.load()
+    lock = read_lock(request.image_lock)
+    connection = Connection(request.connection)
+    check_backend(connection, config.resources.kubeflow.namespace)
+
+    def runs_of(fingerprint: Fingerprint) -> list[KnownRun]:
+        return list_known_runs(connection, fingerprint)
+
+    def start_run(fingerprint: str) -> str:
+        check_run(config, connection, None, lambda _: None)
+        with compiled(config) as package:
+            parameters = package.parameters | {FINGERPRINT_PARAMETER: fingerprint}
+            return submit_run(config, connection, Package(package.pipeline, parameters)).run_id
+
+    return start_if_due(config, lock, runs_of=runs_of, start_run=start_run, force=force, tell=tell)
+
+
+def read_lock(path: Path) -> LockedImages:
+    """The images that ``make images PUSH=registry/prefix`` has pushed.
+
+    Raises:
+        InputError: there is no lock, or it is none.
+    """
+    try:
+        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        locked = {image["name"]: f"{image['newName']}@{image['digest']}" for image in data["images"]}
+    except OSError as error:
+        raise InputError(
+            f"{path}: the image lock cannot be read ({error.strerror}); `make images PUSH=registry/prefix` writes it"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is not an image lock; `make images PUSH=registry/prefix` writes one") from error
+    return LockedImages(locked)

@@ -1,0 +1,241 @@
+"""`edgepress trigger` as users and clusters run it: a real process, a real object store, real HTTP.
+
+Kubeflow Pipelines is a server here that knows two answers, its version and that there are no runs: whether a run is due is found out
+without more.
+"""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
+from edgepress.storage import open_store
+from edgepress.storage.embedded import EmbeddedStore
+from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
+from edgepress_pipelines.kubeflow.trigger_check import read_lock
+from tests.unit.running_receiver import TOKEN, payload, post, request
+from tests.unit.store_environment import only
+
+WAIT_S = 60.0
+CONFIG = """
+name: pets
+dataset: {source: s3://data/x}
+baseline: {model: mlp}
+recipes: [{recipe: int8}]
+gate: {accuracy: {max_drop: 0.02}}
+resources: {kubeflow: {storage_uri: s3://edgepress/runs}}
+"""
+
+
+class Pipelines(ThreadingHTTPServer):
+    """Answers as Kubeflow Pipelines does when there are no runs; ``held`` keeps it from answering."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _PipelinesHandler)
+        self.held = threading.Event()
+        self.held.set()
+        self.asked = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _PipelinesHandler(BaseHTTPRequestHandler):
+    server: Pipelines
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        self.server.held.wait(WAIT_S)
+        path = self.path.partition("?")[0]
+        answer: dict[str, Any] = {"tag_name": "2.15.0", "commit_sha": "1"} if path.endswith("/healthz") else {}
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *arguments: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def pipelines() -> Iterator[Pipelines]:
+    with Pipelines() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.held.set()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
+        yield server
+
+
+@pytest.fixture
+def project(store: EmbeddedStore, tmp_path: Path) -> Path:
+    """A project whose last verdict is of what it is computed from now."""
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    images = [
+        {"name": f"edgepress/{name}", "newName": f"r/{name}", "digest": f"sha256:{'1' * 64}"}
+        for name in ("trainer", "evaluator", "releaser")
+    ]
+    (tmp_path / "lock.yaml").write_text(json.dumps({"kind": "Component", "images": images}))
+    (tmp_path / "token").write_text(TOKEN)
+    data, _ = open_store("s3://data/x")
+    data.put_bytes("x/cat/1.png", b"cat")
+    judge(tmp_path)
+    return tmp_path
+
+
+def judge(project: Path) -> None:
+    """Write the verdict of a run on what there is now."""
+    fingerprint = take_fingerprint(load_config(project / "config.yaml"), read_lock(project / "lock.yaml"))
+    record = LastVerdict(run_id="run-1", fingerprint=fingerprint, outcome="rejected")
+    open_store("s3://edgepress/runs")[0].put_bytes(f"runs/{last_verdict_key('pets')}", record.model_dump_json().encode())
+
+
+def command(project: Path, pipelines: Pipelines, *options: str) -> list[str]:
+    edgepress = [sys.executable, "-m", "edgepress_pipelines", "trigger", str(project / "config.yaml")]
+    return [*edgepress, "--host", pipelines.url, "--image-lock", str(project / "lock.yaml"), *options]
+
+
+@dataclass
+class ReceiverProcess:
+    process: "subprocess.Popen[str]"
+    port: int = 0
+    lines: list[dict[str, Any]] = field(default_factory=list)
+
+    def wait_for(self, message: str, count: int = 1) -> dict[str, Any]:
+        """Read the log until a message has been told so often."""
+        assert self.process.stdout is not None
+        while len(found := [line for line in self.lines if line["message"].startswith(message)]) < count:
+            text = self.process.stdout.readline()
+            assert text, self.lines
+            self.lines.append(json.loads(text))
+        return found[-1]
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        rest, _ = self.process.communicate(timeout=WAIT_S)
+        self.lines += [json.loads(text) for text in rest.splitlines()]
+        return self.process.returncode
+
+
+@contextmanager
+def receiver_process(project: Path, pipelines: Pipelines, *options: str) -> Iterator[ReceiverProcess]:
+    arguments = command(project, pipelines, "--listen", "127.0.0.1:0", "--receiver-token-file", str(project / "token"), *options)
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+    receiver = ReceiverProcess(process)
+    try:
+        receiver.port = receiver.wait_for("listening")["port"]
+        yield receiver
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_one_check_says_what_it_found(project: Path, pipelines: Pipelines) -> None:
+    done = subprocess.run(command(project, pipelines), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "nothing to do: nothing has changed since the verdict of run run-1 (rejected)\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (("--set", "dataset.source=s3://data/absent"), "dataset.source: s3://data/absent: the store holds nothing there"),
+        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is not set"),
+        (("--image-lock", "absent.yaml"), "absent.yaml: the image lock cannot be read"),
+        (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
+        (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),
+        (("--receiver-token-file", "token"), "--receiver-token-file: belongs to --listen"),
+        (("--listen", "nowhere", "--receiver-token-file", "token"), "--listen nowhere: is not HOST:PORT"),
+        (("--listen", "127.0.0.1:0", "--receiver-token-file", "absent"), "--receiver-token-file absent: cannot be read"),
+        (("--listen", "192.0.2.1:80", "--receiver-token-file", "token"), "--listen 192.0.2.1:80: cannot be listened on"),
+    ],
+)
+def test_every_mistake_is_one_line(project: Path, pipelines: Pipelines, options: tuple[str, ...], expected: str) -> None:
+    done = subprocess.run(command(project, pipelines, *options), capture_output=True, text=True, check=False, timeout=WAIT_S, cwd=project)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"edgepress: error: {expected}")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_receiver_from_its_start_to_its_end(project: Path, pipelines: Pipelines) -> None:
+    with receiver_process(project, pipelines, "--debounce-s", "0.2") as receiver:
+        receiver.wait_for("nothing to do: nothing has changed")
+        port, event = receiver.port, payload("minio_object_created")
+        assert post(port, "/events/s3", event, token=None).status == 401
+        assert post(port, "/events/s3", event.replace(b'"data"', b'"other"')).json() == {"outcome": "ignored"}
+        assert post(port, "/events/alertmanager", payload("alertmanager_resolved")).json() == {"outcome": "ignored"}
+        assert post(port, "/events/s3", event).status == 202
+        receiver.wait_for("nothing to do: nothing has changed", count=2)
+        assert post(port, "/events/s3", event).json() == {"outcome": "duplicate"}
+        assert post(port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
+        receiver.wait_for("nothing to do: nothing has changed", count=3)
+        metrics = request(port, "GET", "/metrics", token=None).body.decode()
+        assert 'edgepress_receiver_requests_total{outcome="unauthorized",source="s3"} 1.0' in metrics
+        assert all(re.match(r"edgepress_|# (HELP|TYPE) edgepress_", line) for line in metrics.splitlines())
+        with ThreadPoolExecutor(16) as pool:
+            answers = pool.map(lambda _: post(port, "/events/alertmanager", payload("alertmanager_resolved")).status, range(600))
+        assert set(answers) == {200, 429}
+        assert receiver.end() == 0
+        assert [line["message"] for line in receiver.lines[-2:]] == ["stopping", "stopped"]
+        assert TOKEN not in json.dumps(receiver.lines)
+        assert all(line["pipeline"] == "pets" and line["level"] in ("info", "warning") for line in receiver.lines)
+
+
+def test_a_change_that_nobody_told_is_found_at_the_start(project: Path, pipelines: Pipelines) -> None:
+    open_store("s3://data/x")[0].put_bytes("x/dog/1.png", b"dog")
+    with receiver_process(project, pipelines) as receiver:
+        # This Kubeflow takes no runs; that one is due has been found out.
+        failed = receiver.wait_for("the check failed and is tried again")
+        assert (failed["level"], pipelines.url in failed["message"]) == ("error", True)
+        assert receiver.end(signal.SIGINT) == 0
+
+
+def test_a_check_under_way_is_finished(project: Path, pipelines: Pipelines) -> None:
+    pipelines.held.clear()
+    with receiver_process(project, pipelines) as receiver:
+        while pipelines.asked == 0:
+            time.sleep(0.01)
+        receiver.process.terminate()
+        receiver.wait_for("stopping")
+        pipelines.held.set()
+        receiver.wait_for("nothing to do")
+        receiver.wait_for("stopped")
+        assert receiver.process.wait(WAIT_S) == 0
+
+
+def test_a_configuration_that_changes_is_followed(project: Path, pipelines: Pipelines) -> None:
+    with receiver_process(project, pipelines, "--debounce-s", "0") as receiver:
+        receiver.wait_for("nothing to do")
+        (project / "config.yaml").write_text("name: pets\n")
+        post(receiver.port, "/events/alertmanager", payload("alertmanager_firing"))
+        assert "config.yaml" in receiver.wait_for("the check failed")["message"]
+        assert request(receiver.port, "GET", "/readyz").status == 200
+        (project / "config.yaml").write_text(CONFIG)
+        receiver.wait_for("nothing to do", count=2)

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.kubeflow.receiver.core import ReceiverState

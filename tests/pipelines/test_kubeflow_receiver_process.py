@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -122,26 +121,40 @@ def command(project: Path, pipelines: Pipelines, *options: str) -> list[str]:
     return [*edgepress, "--host", pipelines.url, "--image-lock", str(project / "lock.yaml"), *options]
 
 
-@dataclass
 class ReceiverProcess:
-    process: "subprocess.Popen[str]"
-    port: int = 0
-    lines: list[dict[str, Any]] = field(default_factory=list)
+    """A receiver whose log is read all the time: a full pipe would stop it."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.port = 0
+        self.lines: list[dict[str, Any]] = []
+        self._told = threading.Condition()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for text in self.process.stdout:
+            with self._told:
+                self.lines.append(json.loads(text))
+                self._told.notify_all()
 
     def wait_for(self, message: str, count: int = 1) -> dict[str, Any]:
-        """Read the log until a message has been told so often."""
-        assert self.process.stdout is not None
-        while len(found := [line for line in self.lines if line["message"].startswith(message)]) < count:
-            text = self.process.stdout.readline()
-            assert text, self.lines
-            self.lines.append(json.loads(text))
-        return found[-1]
+        """The line of the log with this message, when it has been told so often."""
+
+        def found() -> list[dict[str, Any]]:
+            return [line for line in self.lines if line["message"].startswith(message)]
+
+        with self._told:
+            assert self._told.wait_for(lambda: len(found()) >= count, WAIT_S), self.lines[-10:]
+            return found()[-1]
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; gives the exit code when the whole log has been read."""
         self.process.send_signal(number)
-        rest, _ = self.process.communicate(timeout=WAIT_S)
-        self.lines += [json.loads(text) for text in rest.splitlines()]
-        return self.process.returncode
+        code = self.process.wait(WAIT_S)
+        self._reader.join(WAIT_S)
+        return code
 
 
 @contextmanager
@@ -153,8 +166,9 @@ def receiver_process(project: Path, pipelines: Pipelines, *options: str) -> Iter
         receiver.port = receiver.wait_for("listening")["port"]
         yield receiver
     finally:
-        process.kill()
-        process.communicate()
+        receiver.end(signal.SIGKILL)
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def test_one_check_says_what_it_found(project: Path, pipelines: Pipelines) -> None:

@@ -21,7 +21,7 @@ StartRun = Callable[[str], str]
 class RunsOf(Protocol):
     """Lists the runs of one fingerprint that the cluster knows."""
 
-    def __call__(self, fingerprint: Fingerprint) -> Sequence[KnownRun]:
+    def __call__(self, fingerprint: Fingerprint, /) -> Sequence[KnownRun]:
         """Newest first. Raises ``EdgePressError`` when the cluster cannot be asked."""
 
 

@@ -19,6 +19,7 @@ _COMPARISONS = {
     "LESS_THAN": lambda value, wanted: value < wanted,
     "LESS_THAN_EQUALS": lambda value, wanted: value <= wanted,
 }
+_VALUES = frozenset({"string_value", "timestamp_value", "int_value", "long_value", "string_values"})
 _NUMBERED = {
     1: "EQUALS",
     2: "NOT_EQUALS",
@@ -43,7 +44,8 @@ def page(items: Sequence[dict[str, Any]], query: Mapping[str, str], keys: frozen
     Raises:
         ApiError: a parameter is malformed.
     """
-    chosen = [item for item in items if _matches(item, query.get("filter", ""), keys)]
+    predicates = _predicates(query.get("filter", ""), keys)
+    chosen = [item for item in items if all(_holds(item, predicate) for predicate in predicates)]
     by, _, direction = query.get("sort_by", "").partition(" ")
     if by:
         if by not in keys or direction not in ("", "asc", "desc"):
@@ -73,28 +75,30 @@ def _start(token: str) -> int:
     return int(start)
 
 
-def _matches(item: Mapping[str, Any], text: str, keys: frozenset[str]) -> bool:
-    if not text:
-        return True
+def _predicates(text: str, keys: frozenset[str]) -> list[dict[str, Any]]:
+    """A filter's conditions, all of which must hold."""
     try:
-        predicates = json.loads(text).get("predicates", [])
+        given = json.loads(text).get("predicates", []) if text else []
     except ValueError as error:
         raise ApiError(400, f"failed to parse valid filter from {text!r}") from error
-    return all(_holds(item, predicate, keys) for predicate in predicates)
+    predicates = []
+    for item in given:
+        operation = item.get("operation")
+        named = item | {"operation": _NUMBERED.get(operation, "OPERATION_UNSPECIFIED")} if isinstance(operation, int) else item
+        predicate = parse(named, "V2beta1Predicate")
+        if predicate.get("key") not in keys:
+            raise ApiError(400, f'no support for filtering on unrecognized field "{predicate.get("key")}"')
+        if predicate.get("operation") not in {"IN", *_COMPARISONS}:
+            raise ApiError(400, f"invalid predicate operation {predicate.get('operation')}")
+        if not _VALUES & predicate.keys():
+            raise ApiError(400, "no value set for the predicate")
+        predicates.append(predicate)
+    return predicates
 
 
-def _holds(item: Mapping[str, Any], predicate: dict[str, Any], keys: frozenset[str]) -> bool:
-    if isinstance(predicate.get("operation"), int):
-        predicate = predicate | {"operation": _NUMBERED.get(predicate["operation"], "OPERATION_UNSPECIFIED")}
-    given = parse(predicate, "V2beta1Predicate")
-    if given.get("key") not in keys:
-        raise ApiError(400, f'no support for filtering on unrecognized field "{given.get("key")}"')
-    value = str(item.get(given["key"], ""))
-    if given.get("operation") == "IN":
-        return value in given["string_values"]["values"]
-    if given.get("operation") not in _COMPARISONS:
-        raise ApiError(400, f"invalid predicate operation {given.get('operation')}")
-    wanted = next((str(given[name]) for name in ("string_value", "timestamp_value", "int_value", "long_value") if name in given), None)
-    if wanted is None:
-        raise ApiError(400, "no value set for the predicate")
-    return _COMPARISONS[given["operation"]](value, wanted)
+def _holds(item: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
+    value = str(item.get(predicate["key"], ""))
+    if predicate["operation"] == "IN":
+        return value in predicate["string_values"]["values"]
+    wanted = next(str(predicate[name]) for name in sorted(_VALUES) if name in predicate)
+    return bool(_COMPARISONS[predicate["operation"]](value, wanted))

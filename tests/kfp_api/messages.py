@@ -1,7 +1,7 @@
 """KFP's JSON messages on the wire: what its API server takes, and how it answers.
 
-It reads strictly, so a field that a message does not have is refused (``protojson`` without ``DiscardUnknown``), and leaves out what has its
-zero value when it answers (``EmitUnpopulated: false``). Which fields there are is taken from the models of ``kfp_server_api``.
+It reads strictly: a field that a message does not have is refused (``protojson`` without ``DiscardUnknown``). When it answers, it leaves
+out what has its zero value (``EmitUnpopulated: false``). Which fields there are is taken from the models of ``kfp_server_api``.
 """
 
 import re

@@ -147,10 +147,10 @@ def _lost(host: str, error: HTTPError) -> KubeflowError:
         return _not_trusted(host, str(cause))
     if isinstance(cause, NameResolutionError):
         text, never_arrived = "its name cannot be resolved; check --host", True
+    elif isinstance(cause, NewConnectionError):  # which older releases of urllib3 derive from ConnectTimeoutError
+        text, never_arrived = f"cannot be reached ({_network_reason(cause)}); check --host and the network", True
     elif isinstance(cause, ConnectTimeoutError):
         text, never_arrived = "does not answer in time; check --host and the network", True
-    elif isinstance(cause, NewConnectionError):
-        text, never_arrived = f"cannot be reached ({_network_reason(cause)}); check --host and the network", True
     elif isinstance(cause, ReadTimeoutError):
         text, never_arrived = "took the request but did not answer in time; try again later", False
     else:

@@ -133,16 +133,20 @@ def run(
 def compile_(
     config: ConfigArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the compiled pipeline.")],
+    images: Annotated[Path, typer.Option("--images", metavar="FILE", help="The image lock that `make images PUSH=...` writes.")] = Path(
+        "manifests/images/lock/kustomization.yaml"
+    ),
     overrides: SetOption = [],  # noqa: B006  typer copies it
 ) -> None:
-    """Compile the pipeline for Kubeflow. Recipes stay a parameter of it."""
+    """Compile the pipeline for Kubeflow, every image by digest. Recipes stay a parameter of it."""
     from edgepress_pipelines.config_file import load_config
 
     settings = load_config(config, overrides)
 
     from edgepress_pipelines.compile import compile_pipeline
+    from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 
-    compile_pipeline(settings, output)
+    compile_pipeline(settings, output, read_image_lock(images))
     typer.echo(f"wrote {output}")
 
 

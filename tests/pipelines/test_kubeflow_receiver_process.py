@@ -1,8 +1,4 @@
-"""`edgepress trigger` as users and clusters run it: a real process, a real object store, real HTTP.
-
-Kubeflow Pipelines is a server here that knows two answers, its version and that there are no runs: whether a run is due is found out
-without more.
-"""
+"""`edgepress trigger` as users and clusters run it: a real process, a real object store, real HTTP, and the stand-in for KFP."""
 
 import json
 import os
@@ -11,11 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +20,8 @@ from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
-from edgepress_pipelines.kubeflow.trigger_check import read_lock
+from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+from tests.kfp_api.server import KfpServer, running_kfp
 from tests.unit.running_receiver import TOKEN, payload, post, request
 from tests.unit.store_environment import only
 
@@ -41,50 +36,10 @@ resources: {kubeflow: {storage_uri: s3://edgepress/runs}}
 """
 
 
-class Pipelines(ThreadingHTTPServer):
-    """Answers as Kubeflow Pipelines does when there are no runs; ``held`` keeps it from answering."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _PipelinesHandler)
-        self.held = threading.Event()
-        self.held.set()
-        self.asked = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _PipelinesHandler(BaseHTTPRequestHandler):
-    server: Pipelines
-
-    def do_GET(self) -> None:
-        self.server.asked += 1
-        self.server.held.wait(WAIT_S)
-        path = self.path.partition("?")[0]
-        answer: dict[str, Any] = {"tag_name": "2.15.0", "commit_sha": "1"} if path.endswith("/healthz") else {}
-        body = json.dumps(answer).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *arguments: Any) -> None:
-        pass
-
-
 @pytest.fixture
-def pipelines() -> Iterator[Pipelines]:
-    with Pipelines() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.held.set()
-        server.shutdown()
-        thread.join()
+def kfp() -> Iterator[KfpServer]:
+    with running_kfp() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +53,7 @@ def project(store: EmbeddedStore, tmp_path: Path) -> Path:
     """A project whose last verdict is of what it is computed from now."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     images = [
-        {"name": f"edgepress/{name}", "newName": f"r/{name}", "digest": f"sha256:{'1' * 64}"}
+        {"name": f"edgepress/{name}", "newName": f"registry.example.org/edgepress/{name}", "digest": f"sha256:{'1' * 64}"}
         for name in ("trainer", "evaluator", "releaser")
     ]
     (tmp_path / "lock.yaml").write_text(json.dumps({"kind": "Component", "images": images}))
@@ -109,16 +64,16 @@ def project(store: EmbeddedStore, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def judge(project: Path) -> None:
+def judge(project: Path, run_id: str = "run-1") -> None:
     """Write the verdict of a run on what there is now."""
-    fingerprint = take_fingerprint(load_config(project / "config.yaml"), read_lock(project / "lock.yaml"))
-    record = LastVerdict(run_id="run-1", fingerprint=fingerprint, outcome="rejected")
+    fingerprint = take_fingerprint(load_config(project / "config.yaml"), read_image_lock(project / "lock.yaml"))
+    record = LastVerdict(run_id=run_id, fingerprint=fingerprint, outcome="rejected")
     open_store("s3://edgepress/runs")[0].put_bytes(f"runs/{last_verdict_key('pets')}", record.model_dump_json().encode())
 
 
-def command(project: Path, pipelines: Pipelines, *options: str) -> list[str]:
+def command(project: Path, kfp: KfpServer, *options: str) -> list[str]:
     edgepress = [sys.executable, "-m", "edgepress_pipelines", "trigger", str(project / "config.yaml")]
-    return [*edgepress, "--host", pipelines.url, "--image-lock", str(project / "lock.yaml"), *options]
+    return [*edgepress, "--host", kfp.url, "--images", str(project / "lock.yaml"), *options]
 
 
 class ReceiverProcess:
@@ -158,8 +113,8 @@ class ReceiverProcess:
 
 
 @contextmanager
-def receiver_process(project: Path, pipelines: Pipelines, *options: str) -> Iterator[ReceiverProcess]:
-    arguments = command(project, pipelines, "--listen", "127.0.0.1:0", "--receiver-token-file", str(project / "token"), *options)
+def receiver_process(project: Path, kfp: KfpServer, *options: str) -> Iterator[ReceiverProcess]:
+    arguments = command(project, kfp, "--listen", "127.0.0.1:0", "--receiver-token-file", str(project / "token"), *options)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
     receiver = ReceiverProcess(process)
     try:
@@ -171,8 +126,8 @@ def receiver_process(project: Path, pipelines: Pipelines, *options: str) -> Iter
         process.stdout.close()
 
 
-def test_one_check_says_what_it_found(project: Path, pipelines: Pipelines) -> None:
-    done = subprocess.run(command(project, pipelines), capture_output=True, text=True, check=False, timeout=WAIT_S)
+def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
+    done = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "nothing to do: nothing has changed since the verdict of run run-1 (rejected)\n"
 
@@ -182,7 +137,7 @@ def test_one_check_says_what_it_found(project: Path, pipelines: Pipelines) -> No
     [
         (("--set", "dataset.source=s3://data/absent"), "dataset.source: s3://data/absent: the store holds nothing there"),
         (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is not set"),
-        (("--image-lock", "absent.yaml"), "absent.yaml: the image lock cannot be read"),
+        (("--images", "absent.yaml"), "absent.yaml: there is no image lock"),
         (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
         (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),
         (("--receiver-token-file", "token"), "--receiver-token-file: belongs to --listen"),
@@ -191,15 +146,15 @@ def test_one_check_says_what_it_found(project: Path, pipelines: Pipelines) -> No
         (("--listen", "192.0.2.1:80", "--receiver-token-file", "token"), "--listen 192.0.2.1:80: cannot be listened on"),
     ],
 )
-def test_every_mistake_is_one_line(project: Path, pipelines: Pipelines, options: tuple[str, ...], expected: str) -> None:
-    done = subprocess.run(command(project, pipelines, *options), capture_output=True, text=True, check=False, timeout=WAIT_S, cwd=project)
+def test_every_mistake_is_one_line(project: Path, kfp: KfpServer, options: tuple[str, ...], expected: str) -> None:
+    done = subprocess.run(command(project, kfp, *options), capture_output=True, text=True, check=False, timeout=WAIT_S, cwd=project)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"edgepress: error: {expected}")
     assert done.stderr.count("\n") == 1
 
 
-def test_a_receiver_from_its_start_to_its_end(project: Path, pipelines: Pipelines) -> None:
-    with receiver_process(project, pipelines, "--debounce-s", "0.2") as receiver:
+def test_a_receiver_from_its_start_to_its_end(project: Path, kfp: KfpServer) -> None:
+    with receiver_process(project, kfp, "--debounce-s", "0.2") as receiver:
         receiver.wait_for("nothing to do: nothing has changed")
         port, event = receiver.port, payload("minio_object_created")
         assert post(port, "/events/s3", event, token=None).status == 401
@@ -222,30 +177,72 @@ def test_a_receiver_from_its_start_to_its_end(project: Path, pipelines: Pipeline
         assert all(line["pipeline"] == "pets" and line["level"] in ("info", "warning") for line in receiver.lines)
 
 
-def test_a_change_that_nobody_told_is_found_at_the_start(project: Path, pipelines: Pipelines) -> None:
+def test_a_change_that_nobody_told_is_a_run_at_the_start(project: Path, kfp: KfpServer) -> None:
     open_store("s3://data/x")[0].put_bytes("x/dog/1.png", b"dog")
-    with receiver_process(project, pipelines) as receiver:
-        # This Kubeflow takes no runs; that one is due has been found out.
-        failed = receiver.wait_for("the check failed and is tried again")
-        assert (failed["level"], pipelines.url in failed["message"]) == ("error", True)
+    with receiver_process(project, kfp, "--debounce-s", "0") as receiver:
+        started = receiver.wait_for("started run ")
+        run = kfp.only_run()
+        assert started["message"] == f"started run {run['run_id']}: the dataset changed since the verdict of run run-1 (rejected)"
+        assert started["run"] == run["run_id"]
+        post(receiver.port, "/events/alertmanager", payload("alertmanager_firing"))
+        receiver.wait_for(f"nothing to do: run {run['run_id']} is in progress")
+        kfp.state.set_state(run["run_id"], "SUCCEEDED")
+        judge(project, run["run_id"])
+        assert (
+            json.loads(run["runtime_config"]["parameters"]["fingerprint"])
+            == json.loads(open_store("s3://edgepress/runs")[0].get_bytes(f"runs/{last_verdict_key('pets')}"))["fingerprint"]
+        )
+        post(receiver.port, "/events/s3", payload("minio_object_created"))
+        receiver.wait_for(f"nothing to do: nothing has changed since the verdict of run {run['run_id']}")
+        assert len(kfp.state.runs) == 1
         assert receiver.end(signal.SIGINT) == 0
 
 
-def test_a_check_under_way_is_finished(project: Path, pipelines: Pipelines) -> None:
-    pipelines.held.clear()
-    with receiver_process(project, pipelines) as receiver:
-        while pipelines.asked == 0:
-            time.sleep(0.01)
+def test_of_triggers_at_the_same_moment_one_starts_a_run(project: Path, kfp: KfpServer) -> None:
+    open_store("s3://data/x")[0].put_bytes("x/dog/2.png", b"dog")
+    processes = [subprocess.Popen(command(project, kfp), stdout=subprocess.PIPE, text=True, env=os.environ.copy()) for _ in range(3)]
+    said = sorted(process.communicate(timeout=WAIT_S * 2)[0] for process in processes)
+    assert [process.returncode for process in processes] == [0, 0, 0]
+    run_id = kfp.only_run()["run_id"]
+    assert said[0] == said[1] == f"nothing to do: run {run_id} is in progress on the same data, code and configuration\n"
+    assert said[2].startswith(f"started run {run_id}: the dataset changed")
+
+
+def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer) -> None:
+    open_store("s3://data/x")[0].put_bytes("x/dog/3.png", b"dog")
+    for number in range(3):
+        assert subprocess.run(command(project, kfp), capture_output=True, check=False, timeout=WAIT_S).returncode == 0
+        assert len(kfp.state.runs) == number + 1
+        kfp.state.set_state(list(kfp.state.runs)[-1], "FAILED")
+    given_up = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert (given_up.returncode, given_up.stdout, len(kfp.state.runs)) == (1, "", 3)
+    assert given_up.stderr.startswith(
+        "edgepress: error: no run was started: the last 3 runs on the same data, code and configuration failed"
+    )
+    forced = subprocess.run(command(project, kfp, "--force"), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert (forced.returncode, len(kfp.state.runs)) == (0, 4)
+
+
+def test_a_check_under_way_is_finished(project: Path, kfp: KfpServer) -> None:
+    asked, held = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        asked.set()
+        assert held.wait(WAIT_S)
+
+    kfp.before_next("GET", "/runs", hold)
+    with receiver_process(project, kfp) as receiver:
+        assert asked.wait(WAIT_S)
         receiver.process.terminate()
         receiver.wait_for("stopping")
-        pipelines.held.set()
+        held.set()
         receiver.wait_for("nothing to do")
         receiver.wait_for("stopped")
         assert receiver.process.wait(WAIT_S) == 0
 
 
-def test_a_configuration_that_changes_is_followed(project: Path, pipelines: Pipelines) -> None:
-    with receiver_process(project, pipelines, "--debounce-s", "0") as receiver:
+def test_a_configuration_that_changes_is_followed(project: Path, kfp: KfpServer) -> None:
+    with receiver_process(project, kfp, "--debounce-s", "0") as receiver:
         receiver.wait_for("nothing to do")
         (project / "config.yaml").write_text("name: pets\n")
         post(receiver.port, "/events/alertmanager", payload("alertmanager_firing"))

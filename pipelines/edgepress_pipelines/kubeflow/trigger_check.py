@@ -1,20 +1,20 @@
 """One check of ``edgepress trigger`` on a real Kubeflow: everything it depends on is read anew, so that a receiver follows what changes."""
 
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.last_verdict import Fingerprint
-from edgepress.errors import InputError
+from edgepress_pipelines.compile import compile_pipeline
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
-from edgepress_pipelines.kubeflow.known_runs import FINGERPRINT_PARAMETER, list_known_runs
-from edgepress_pipelines.kubeflow.package import Package, compiled
+from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+from edgepress_pipelines.kubeflow.known_runs import list_known_runs
+from edgepress_pipelines.kubeflow.package import Package
 from edgepress_pipelines.kubeflow.preflight import check_backend, check_run
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 from edgepress_pipelines.kubeflow.submit import submit_run
 from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, start_if_due
 from edgepress_pipelines.kubeflow.trigger_decision import KnownRun
@@ -44,13 +44,6 @@ class TriggerRequest:
         return load_config(self.config, self.overrides)
 
 
-@dataclass(frozen=True)
-class LockedImages:
-    """Image names with the digests that a run would use."""
-
-    digests: Mapping[str, str]
-
-
 def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) -> TriggerOutcome:
     """Compare with the last verdict, and start a run if one is due.
 
@@ -59,7 +52,7 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
         EdgePressError: the store or KFP cannot be reached, or refuses.
     """
     config = request.load()
-    lock = read_lock(request.image_lock)
+    lock = read_image_lock(request.image_lock)
     connection = Connection(request.connection)
     check_backend(connection, config.resources.kubeflow.namespace)
 
@@ -68,26 +61,9 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
 
     def start_run(fingerprint: str) -> str:
         check_run(config, connection, None, lambda _: None)
-        with compiled(config) as package:
-            parameters = package.parameters | {FINGERPRINT_PARAMETER: fingerprint}
-            return submit_run(config, connection, Package(package.pipeline, parameters)).run_id
+        with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
+            pipeline = Path(folder) / "pipeline.yaml"
+            compile_pipeline(config, pipeline, lock)
+            return submit_run(config, connection, Package(pipeline, run_parameters(config, fingerprint=fingerprint))).run_id
 
     return start_if_due(config, lock, runs_of=runs_of, start_run=start_run, force=force, tell=tell)
-
-
-def read_lock(path: Path) -> LockedImages:
-    """The images that ``make images PUSH=registry/prefix`` has pushed.
-
-    Raises:
-        InputError: there is no lock, or it is none.
-    """
-    try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-        locked = {image["name"]: f"{image['newName']}@{image['digest']}" for image in data["images"]}
-    except OSError as error:
-        raise InputError(
-            f"{path}: the image lock cannot be read ({error.strerror}); `make images PUSH=registry/prefix` writes it"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: is not an image lock; `make images PUSH=registry/prefix` writes one") from error
-    return LockedImages(locked)

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from edgepress.telemetry import CheckOutcome
     from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest
 
-DEFAULT_IMAGE_LOCK = Path("manifests/images/lock/kustomization.yaml")
-
 logger = logging.getLogger(__name__)
 
 
@@ -47,10 +45,10 @@ def trigger(
         float,
         typer.Option("--debounce-s", metavar="SECONDS", min=0.0, max=600.0, help="With --listen: quiet after an event before a check."),
     ] = 10.0,
-    image_lock: Annotated[
+    images: Annotated[
         Path,
-        typer.Option("--image-lock", metavar="FILE", envvar="EDGEPRESS_IMAGE_LOCK", help="Digests of the images that a run would use."),
-    ] = DEFAULT_IMAGE_LOCK,
+        typer.Option("--images", metavar="FILE", envvar="EDGEPRESS_IMAGE_LOCK", help="The image lock that `make images PUSH=...` writes."),
+    ] = Path("manifests/images/lock/kustomization.yaml"),
     host: HostOption = None,
     namespace: NamespaceOption = None,
     token_file: TokenFileOption = None,
@@ -63,18 +61,19 @@ def trigger(
     """
     from edgepress.errors import InputError
     from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
-    from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest, check, read_lock
+    from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+    from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest, check
     from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
 
     connection = ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file)
-    request = TriggerRequest(config=config, overrides=tuple(overrides), image_lock=image_lock, connection=connection)
+    request = TriggerRequest(config=config, overrides=tuple(overrides), image_lock=images, connection=connection)
     name = request.load().name
     if listen is not None:
         if receiver_token_file is None:
             raise InputError("--listen: whoever can reach it could start runs; name the senders' token with --receiver-token-file FILE")
         if force:
             raise InputError("--force: is for one check; drop it, or --listen")
-        read_lock(image_lock)
+        read_image_lock(images)
         Connection(connection)  # mistakes show before anybody is listened to
         raise typer.Exit(_receive(request, name, listen, receiver_token_file, debounce_s))
     if receiver_token_file is not None:

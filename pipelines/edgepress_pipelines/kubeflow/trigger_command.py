@@ -8,7 +8,7 @@ import typer
 
 from edgepress.errors import EXIT_DONE
 from edgepress_pipelines.cli_arguments import ConfigArgument, SetOption, show_error
-from edgepress_pipelines.kubeflow.commands import CaFileOption, CookieFileOption, HostOption, NamespaceOption, TokenFileOption
+from edgepress_pipelines.kubeflow.options import CaFileOption, CookieFileOption, HostOption, NamespaceOption, TokenFileOption
 
 if TYPE_CHECKING:
     from edgepress.telemetry import CheckOutcome

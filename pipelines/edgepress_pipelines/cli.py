@@ -3,14 +3,25 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, InputError
+from edgepress_pipelines.cli_arguments import (
+    DEFAULT_WORKDIR,
+    ConfigArgument,
+    PlainOption,
+    SetOption,
+    WorkdirOption,
+    end_with,
+    make_console,
+    show_error,
+)
+from edgepress_pipelines.kubeflow.commands import register
+from edgepress_pipelines.kubeflow.trigger_command import trigger
 
-DEFAULT_WORKDIR: Final = Path(".edgepress")
 _DEBUG_VARIABLE = "EDGEPRESS_DEBUG"
 
 
@@ -23,7 +34,7 @@ class _OneLineErrors(TyperGroup):
         except (BrokenPipeError, typer.Exit, typer.Abort):
             raise  # the end of a command, or of whoever read its output
         except KeyboardInterrupt:
-            _fail("interrupted")
+            show_error("interrupted")
             raise typer.Exit(EXIT_FAILED) from None
         except Exception as error:
             if type(error).__module__.partition(".")[0] in ("typer", "click"):
@@ -35,7 +46,7 @@ class _OneLineErrors(TyperGroup):
 
                 traceback.print_exc()
             message, exit_code = describe_error(error)
-            _fail(message)
+            show_error(message)
             raise typer.Exit(exit_code) from None
 
 
@@ -46,19 +57,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.", show_default=False)]
-SetOption = Annotated[
-    list[str],
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Override a key of the configuration, e.g. --set gate.accuracy.max_drop=0.02 or "
-        "--set recipes.int8.convert.io=int8. May be repeated.",
-        show_default=False,
-    ),
-]
-WorkdirOption = Annotated[Path, typer.Option("--workdir", metavar="DIR", help="Where runs, caches and data are kept.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -93,7 +91,7 @@ def doctor(workdir: WorkdirOption = DEFAULT_WORKDIR) -> None:
     """Check that this machine has what a run needs. Exit code 1 when something is missing."""
     from edgepress_pipelines.doctor import examine, is_fit, show_findings
 
-    console = _console()
+    console = make_console()
     with console.status("importing TensorFlow, LiteRT and KFP, each in a process of its own"):
         findings = examine(workdir)
     show_findings(console, findings)
@@ -106,7 +104,7 @@ def run(
     config: ConfigArgument,
     workdir: WorkdirOption = DEFAULT_WORKDIR,
     overrides: SetOption = [],  # noqa: B006  typer copies it
-    plain: Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live display.")] = False,
+    plain: PlainOption = False,
 ) -> None:
     """Train, compress, measure, judge and release, all on this machine.
 
@@ -115,11 +113,10 @@ def run(
     from edgepress_pipelines.config_file import load_config
 
     settings = load_config(config, overrides)
-    console = _console()
+    console = make_console()
 
     from edgepress_pipelines.display import choose_display
     from edgepress_pipelines.local import run_locally
-    from edgepress_pipelines.outcome import show_outcome
 
     try:
         with choose_display(console, f"EdgePress  {settings.name}", plain=plain) as display:
@@ -127,13 +124,9 @@ def run(
                 display.note("gate: no threshold is set, so every candidate will be rejected; set one, e.g. gate.accuracy.max_drop")
             outcome = run_locally(settings, workdir, display)
     except KeyboardInterrupt:
-        _fail("interrupted; run the same command again to go on: finished tasks are reused")
+        show_error("interrupted; run the same command again to go on: finished tasks are reused")
         raise typer.Exit(EXIT_FAILED) from None
-    if outcome.verdict is not None:
-        show_outcome(console, outcome.verdict, outcome.run_dir, outcome.published_uri)
-    if outcome.message is not None:
-        _fail(f"{outcome.message} (logs: {outcome.run_dir / 'logs'})")
-    raise typer.Exit(outcome.exit_code)
+    end_with(console, outcome)
 
 
 @app.command(name="compile")
@@ -170,9 +163,13 @@ def report(
     from edgepress_pipelines.outcome import show_outcome
 
     run_dir = _find_run(workdir, run_id)
-    show_outcome(_console(), read_verdict(run_dir), run_dir, None)
+    show_outcome(make_console(), read_verdict(run_dir), run_dir, None)
     if open_browser and not _open_in_browser(run_dir / "report.html"):
         raise InputError(f"no browser could be opened; open {run_dir / 'report.html'} yourself")
+
+
+register(app)
+app.command()(trigger)
 
 
 def main() -> None:
@@ -203,13 +200,3 @@ def _open_in_browser(page: Path) -> bool:
     import webbrowser
 
     return webbrowser.open(page.as_uri())
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(highlight=False)
-
-
-def _fail(message: str) -> None:
-    typer.echo(f"edgepress: error: {message}", err=True)

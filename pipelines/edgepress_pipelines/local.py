@@ -2,46 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress.contracts.release import MANIFEST_NAME, read_manifest, release_prefix
-from edgepress.contracts.verdict import VERDICT_NAME, Verdict, read_verdict
-from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REJECTED
+from edgepress.contracts.release import MANIFEST_NAME
+from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
 from edgepress.storage import join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress.task import TaskEvent
 from edgepress_pipelines.baseline_source import source_digest
 from edgepress_pipelines.code_digest import code_digest
 from edgepress_pipelines.compress_and_release import CACHED_STEPS
 from edgepress_pipelines.display import RunListener
 from edgepress_pipelines.engine import EngineRequest
 from edgepress_pipelines.engine_process import ENGINE_LOG_NAME, EngineProcess
-from edgepress_pipelines.parameters import pipeline_parameters, read_module
+from edgepress_pipelines.parameters import pipeline_parameters, read_module, recipe_item
 from edgepress_pipelines.plan import RunProgress, plan_tasks
+from edgepress_pipelines.run_outcome import RunOutcome, explain_failure, judged, published_uri
 from edgepress_pipelines.workdir import Workdir
-
-VERDICT_EXIT_CODES = {"passed": EXIT_DONE, "rejected": EXIT_REJECTED, "inconclusive": EXIT_INCONCLUSIVE}
-
-
-@dataclass(frozen=True)
-class RunOutcome:
-    """How a run ended.
-
-    Attributes:
-        verdict: None when the run failed before the gate had judged.
-        run_dir: the run's folder.
-        exit_code: of the command.
-        published_uri: where the bundle was published; None unless it passed.
-        message: why it failed, in one line; None when it reached a verdict and did what follows from it.
-    """
-
-    verdict: Verdict | None
-    run_dir: Path
-    exit_code: int
-    published_uri: str | None
-    message: str | None
 
 
 def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListener) -> RunOutcome:
@@ -74,7 +51,7 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
 def _follow(
     config: PipelineConfig, request: EngineRequest, workdir: Workdir, run_dir: Path, environment: Mapping[str, str], listener: RunListener
 ) -> RunOutcome:
-    tasks = plan_tasks(config)
+    tasks = plan_tasks([recipe_item(recipe) for recipe in config.recipes])
     progress = RunProgress(tasks)
     listener.run_started(run_dir.name, run_dir, tasks)
     with EngineProcess(request, run_dir, environment) as engine:
@@ -91,37 +68,15 @@ def _follow(
         workdir.complete(run_dir, summary, bundle)
         verdict = read_verdict(run_dir)
     if exit_status != 0 or verdict is None:
-        message, exit_code = _explain(progress, run_dir, exit_status)
+        otherwise = f"the engine ended with status {exit_status}; see {run_dir / 'logs' / ENGINE_LOG_NAME}"
+        message, exit_code = explain_failure(progress, run_dir, otherwise)
         return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=None, message=message)
-    published_uri = _published_uri(config, run_dir / "release") if bundle is not None else None
-    return RunOutcome(
-        verdict=verdict, run_dir=run_dir, exit_code=VERDICT_EXIT_CODES[verdict.outcome], published_uri=published_uri, message=None
-    )
-
-
-def _published_uri(config: PipelineConfig, bundle: Path) -> str:
-    bucket, _, prefix = config.release.uri.removeprefix("s3://").partition("/")
-    _, digest = read_manifest(bundle)
-    return f"s3://{bucket}/{release_prefix(prefix, config.name, digest)}"
+    return judged(verdict, run_dir, published_uri(config.release.uri, config.name, run_dir / "release"))
 
 
 def _output(artifacts: Path, task: str, name: str, marker: str) -> Path | None:
     """A task's output directory in this run, complete as its marker file says."""
     return next((path.parent for path in artifacts.glob(f"*/{task}*/{name}/{marker}")), None)
-
-
-def _explain(progress: RunProgress, run_dir: Path, exit_status: int) -> tuple[str, int]:
-    failed = progress.failed()
-    if failed is not None and failed.message is not None:
-        return f"{_title(failed)}: {failed.message}", failed.exit_code or EXIT_FAILED
-    unfinished = progress.unfinished()
-    if unfinished is not None:
-        return f"{_title(unfinished)} ended without a word (killed, or out of memory?); see {run_dir / 'logs'}", EXIT_FAILED
-    return f"the engine ended with status {exit_status}; see {run_dir / 'logs' / ENGINE_LOG_NAME}", EXIT_FAILED
-
-
-def _title(event: TaskEvent) -> str:
-    return f"{event.task} of {event.recipe}" if event.recipe else event.task
 
 
 @contextmanager

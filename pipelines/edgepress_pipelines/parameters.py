@@ -11,6 +11,9 @@ from edgepress.errors import ConfigError
 STAGES = ("distill", "prune", "cluster", "quantize", "convert")
 """The stages of a recipe, in the order of the flow."""
 
+LEFT_OUT = "null"
+"""The settings of a stage that a recipe leaves out."""
+
 MAX_PARAMETER_BYTES = 60_000
 """A task's inputs become command-line arguments, on a laptop and in a pod: larger ones fail with "Argument list too long"."""
 
@@ -52,9 +55,9 @@ def pipeline_parameters(
 
 
 def recipe_item(recipe: RecipeSettings) -> dict[str, str]:
-    """One item of the loop over recipes: its name, and each stage's settings as JSON; ``null`` for a stage left out."""
+    """One item of the loop over recipes: its name, and each stage's settings as JSON; ``LEFT_OUT`` for a stage left out."""
     stages = {stage: getattr(recipe, stage) for stage in STAGES}
-    return {"recipe": recipe.recipe} | {stage: settings_text(value) if value is not None else "null" for stage, value in stages.items()}
+    return {"recipe": recipe.recipe} | {stage: settings_text(value) if value is not None else LEFT_OUT for stage, value in stages.items()}
 
 
 def settings_text(settings: StrictModel) -> str:

@@ -1,26 +1,29 @@
 """The tasks that a run will go through, and what their events say about those that came from the cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
-from edgepress.contracts.config import PipelineConfig
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import PlannedTask
-from edgepress_pipelines.parameters import STAGES
+from edgepress_pipelines.parameters import LEFT_OUT, STAGES
 
 TaskKey = tuple[str, str | None]
 """A task's name and its recipe (``baseline`` and ``nominee`` for tasks on those; None for tasks of the whole run)."""
 
 
-def plan_tasks(config: PipelineConfig) -> list[PlannedTask]:
-    """Every task of a run in the order of the flow. A stage that its recipe leaves out is there, not applied."""
+def plan_tasks(recipes: Sequence[Mapping[str, str]]) -> list[PlannedTask]:
+    """Every task of a run in the order of the flow. A stage that its recipe leaves out is there, not applied.
+
+    Args:
+        recipes: the items of the pipeline's loop, as ``parameters.recipe_item`` makes them.
+    """
     baseline = [("train", "baseline"), ("convert", "baseline"), ("evaluate", "baseline"), ("evaluate_test", "baseline")]
     gate: list[TaskKey] = [("benchmark", None), ("nominate", None), ("evaluate_test", "nominee"), ("judge", None), ("report", None)]
     tasks = [PlannedTask(task="ingest", recipe=None, applied=True)]
     tasks += [PlannedTask(task=task, recipe=recipe, applied=True) for task, recipe in baseline]
-    for recipe in config.recipes:
-        tasks += [PlannedTask(task=stage, recipe=recipe.recipe, applied=getattr(recipe, stage) is not None) for stage in STAGES]
-        tasks.append(PlannedTask(task="evaluate", recipe=recipe.recipe, applied=True))
+    for recipe in recipes:
+        tasks += [PlannedTask(task=stage, recipe=recipe["recipe"], applied=recipe[stage] != LEFT_OUT) for stage in STAGES]
+        tasks.append(PlannedTask(task="evaluate", recipe=recipe["recipe"], applied=True))
     tasks += [PlannedTask(task=task, recipe=recipe, applied=True) for task, recipe in gate]
     return [*tasks, PlannedTask(task="release", recipe=None, applied=True)]
 

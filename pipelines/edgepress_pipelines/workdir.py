@@ -13,6 +13,7 @@ store/              the embedded object store
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import time
@@ -66,6 +67,18 @@ class Workdir:
         (run_dir / "logs").mkdir(parents=True)
         return run_dir
 
+    def run_of_cluster(self, run_id: str) -> Path:
+        """The folder of a run on Kubeflow, made when it is absent.
+
+        Raises:
+            InputError: the identifier is none that may name a folder.
+        """
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", run_id):
+            raise InputError(f"{run_id!r} is not a run's identifier")
+        run_dir = self.runs / run_id
+        run_dir.mkdir(exist_ok=True)
+        return run_dir
+
     def latest(self) -> Path | None:
         """The newest run that reached a verdict, or None."""
         link = self.runs / "latest"
@@ -77,6 +90,10 @@ class Workdir:
             _copy(bundle, run_dir / "release")
         for item in sorted(summary.iterdir(), key=lambda item: item.name == VERDICT_NAME):
             _copy(item, run_dir / item.name)
+        self.point_latest_at(run_dir)
+
+    def point_latest_at(self, run_dir: Path) -> None:
+        """Let ``runs/latest`` name a run that has reached its verdict."""
         link = self.runs / f".latest.{run_dir.name}"
         link.symlink_to(run_dir.name)
         os.replace(link, self.runs / "latest")

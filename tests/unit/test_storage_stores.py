@@ -63,6 +63,18 @@ def test_what_is_put_is_there_and_what_is_deleted_is_not(store: ObjectStore, tmp
     assert store.list_keys() == ["a/big.bin", "ab"]
 
 
+def test_a_listing_tells_contents_apart_without_reading_them(store: ObjectStore) -> None:
+    for key, content in (("data/b", b"12345"), ("data/a", b"12345"), ("data/c", b"54321"), ("other", b"")):
+        store.put_bytes(key, content)
+    first, second, third = store.list_objects("data/")
+    assert [(entry.key, entry.size_bytes) for entry in (first, second, third)] == [("data/a", 5), ("data/b", 5), ("data/c", 5)]
+    assert first.etag == second.etag != third.etag
+    store.put_bytes("data/a", b"12346")
+    assert store.list_objects("data/a")[0].etag not in (first.etag, third.etag)
+    store.put_bytes("data/a", b"12345")
+    assert store.list_objects("data/a") == [first]
+
+
 def test_only_one_of_many_writers_finds_a_key_absent(store: ObjectStore) -> None:
     contents = [f"writer {number}".encode() for number in range(8)]
     with ThreadPoolExecutor(8) as pool:

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from edgepress.contracts.digest import digest_file
 from edgepress.contracts.files import fsync_directory
 from edgepress.errors import StorageError
+from edgepress.storage.store import StoredObject
 
 _TEMPORARY_PREFIX = ".writing-"
 
@@ -62,6 +64,11 @@ class FilesystemStore:
             files = (path for path in self._root.rglob("*") if path.is_file() and not path.name.startswith(_TEMPORARY_PREFIX))
             keys = (path.relative_to(self._root).as_posix() for path in files)
             return sorted(key for key in keys if key.startswith(prefix))
+
+    def list_objects(self, prefix: str = "") -> list[StoredObject]:
+        with self._explaining(prefix):
+            paths = {key: self._path(key) for key in self.list_keys(prefix)}
+            return [StoredObject(key=key, size_bytes=path.stat().st_size, etag=digest_file(path)) for key, path in paths.items()]
 
     def exists(self, key: str) -> bool:
         return self._path(key).is_file()

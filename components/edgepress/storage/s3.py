@@ -24,6 +24,7 @@ from botocore.exceptions import (
 )
 
 from edgepress.errors import ConfigError, StorageError
+from edgepress.storage.store import StoredObject
 
 EMBEDDED_ENDPOINT_VARIABLE = "EDGEPRESS_EMBEDDED_STORE"
 """Set by the embedded store to its endpoint. Only there does a missing bucket get created: elsewhere it may be a spelling mistake."""
@@ -112,11 +113,18 @@ class S3Store:
             temporary.unlink(missing_ok=True)
 
     def list_keys(self, prefix: str = "") -> list[str]:
+        return [entry.key for entry in self.list_objects(prefix)]
+
+    def list_objects(self, prefix: str = "") -> list[StoredObject]:
         with self._explaining(prefix):
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": KEYS_PER_PAGE}
             )
-            return sorted(entry["Key"] for page in pages for entry in page.get("Contents", ()))
+            return sorted(
+                StoredObject(key=entry["Key"], size_bytes=entry["Size"], etag=entry["ETag"])
+                for page in pages
+                for entry in page.get("Contents", ())
+            )
 
     def exists(self, key: str) -> bool:
         # Not HEAD: its 404 cannot tell a missing object from a missing bucket, and carries no reason for a refusal.

@@ -5,11 +5,25 @@ A key is a relative POSIX path such as ``releases/digits/manifest.json``. Writes
 
 import re
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from edgepress.errors import ConfigError
 
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://")
+
+
+class StoredObject(NamedTuple):
+    """One object of a listing.
+
+    Attributes:
+        key: as it was written.
+        size_bytes: of its content.
+        etag: changes when the content does; comparable within one store only.
+    """
+
+    key: str
+    size_bytes: int
+    etag: str
 
 
 class ObjectStore(Protocol):
@@ -40,6 +54,9 @@ class ObjectStore(Protocol):
 
     def list_keys(self, prefix: str = "") -> list[str]:
         """All keys that begin with a string, sorted."""
+
+    def list_objects(self, prefix: str = "") -> list[StoredObject]:
+        """All objects whose keys begin with a string, sorted by key. Reads no content where the store keeps an ETag."""
 
     def exists(self, key: str) -> bool:
         """Whether there is an object under a key."""

@@ -1,1 +1,1 @@
-"""Runs on Kubeflow Pipelines."""
+"""Runs on Kubeflow Pipelines: connect, check, upload, start, follow and schedule."""

@@ -1,0 +1,87 @@
+"""The commands that talk to Kubeflow Pipelines: ``submit`` and ``upload`` here, ``schedule …`` and ``runs …`` beside."""
+
+from typing import Annotated
+
+import typer
+
+from edgepress_pipelines.cli_arguments import DEFAULT_WORKDIR, ConfigArgument, PlainOption, SetOption, WorkdirOption, make_console
+from edgepress_pipelines.kubeflow.options import (
+    CaFileOption,
+    CookieFileOption,
+    HostOption,
+    KubeContextOption,
+    NamespaceOption,
+    NoClusterCheckOption,
+    TokenFileOption,
+    check,
+    connect,
+    load,
+)
+from edgepress_pipelines.kubeflow.runs_commands import follow_to_end, runs
+from edgepress_pipelines.kubeflow.schedule_commands import schedule
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the command line."""
+    app.command()(submit)
+    app.command()(upload)
+    app.add_typer(schedule, name="schedule")
+    app.add_typer(runs, name="runs")
+
+
+def submit(
+    config: ConfigArgument,
+    overrides: SetOption = [],  # noqa: B006  typer copies it
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end and fetch its results.")] = False,
+    workdir: WorkdirOption = DEFAULT_WORKDIR,
+    plain: PlainOption = False,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+    kube_context: KubeContextOption = None,
+    no_cluster_check: NoClusterCheckOption = False,
+) -> None:
+    """Start a run on Kubeflow.
+
+    Exit codes: with --wait those of `run`: 0 released, 10 rejected, 11 inconclusive; else 0 started. 2 the input is wrong and nothing was
+    started, 1 anything else.
+    """
+    settings = load(config, overrides)
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    console = make_console()
+
+    from edgepress_pipelines.kubeflow.package import compiled
+    from edgepress_pipelines.kubeflow.run_record import read_run
+    from edgepress_pipelines.kubeflow.submit import submit_run
+
+    check(settings, connection, kube_context, no_cluster_check)
+    with compiled(settings) as package:
+        submitted = submit_run(settings, connection, package)
+    typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
+    if wait:
+        follow_to_end(console, connection, read_run(connection, submitted.run_id), workdir, plain)
+
+
+def upload(
+    config: ConfigArgument,
+    overrides: SetOption = [],  # noqa: B006  typer copies it
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Upload the compiled pipeline as a version named by its content, unless it is there."""
+    settings = load(config, overrides)
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+
+    from edgepress_pipelines.kubeflow.package import compiled
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.upload import PIPELINE_NAME, upload_version
+
+    check_backend(connection, settings.resources.kubeflow.namespace)
+    with compiled(settings) as package:
+        version = upload_version(connection, package.pipeline, f"EdgePress: {settings.name}")
+    typer.echo(f"{PIPELINE_NAME} {version.name}: {'uploaded' if version.is_new else 'there already, nothing uploaded'}")

@@ -1,0 +1,144 @@
+"""Where Kubeflow Pipelines is, and who asks."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import kfp_server_api
+
+from edgepress.errors import InputError
+from edgepress_pipelines.kubeflow.transport import ApiClient, Patience
+
+HOST_VARIABLE = "EDGEPRESS_KFP_HOST"
+TOKEN_VARIABLE = "EDGEPRESS_KFP_TOKEN"  # noqa: S105 - a name
+COOKIE_VARIABLE = "EDGEPRESS_KFP_COOKIE"
+IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+POD_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
+"""A ServiceAccount token of audience ``pipelines.kubeflow.org``, where KFP's documentation mounts it; the kubelet renews it."""
+POD_TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - a name, KFP's own
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """What the user says about the connection; everything may be left out within a cluster.
+
+    Attributes:
+        host: URL of KFP's API, or of the gateway before it with its path, e.g. ``https://kubeflow.example.org/pipeline``.
+        namespace: of the user's profile, where KFP serves many users.
+        token_file: a bearer token, read anew for each request, so that a renewed one is used.
+        cookie_file: a session cookie as ``name=value``, for gateways that log users in.
+        ca_file: PEM certificates to trust instead of the public authorities.
+    """
+
+    host: str | None = None
+    namespace: str | None = None
+    token_file: Path | None = None
+    cookie_file: Path | None = None
+    ca_file: Path | None = None
+    patience: Patience = field(default_factory=Patience)
+
+
+class Connection:
+    """KFP's API, one attribute for each of its services. Opening it contacts nobody.
+
+    Raises:
+        InputError: no host is known, a file cannot be read, or more than one credential is given.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.host = _host(settings.host)
+        self.patience = settings.patience
+        self.namespace = settings.namespace
+        configuration = kfp_server_api.Configuration(host=self.host)
+        if settings.ca_file is not None:
+            _read_secret(settings.ca_file, "--ca-file")
+            configuration.ssl_ca_cert = str(settings.ca_file)
+        token, cookie = _credentials(settings)
+        if token is not None:
+            configuration.api_key_prefix["authorization"] = "Bearer"
+            configuration.api_key["authorization"] = token()
+            configuration.refresh_api_key_hook = _renew_with(token)
+        self.client = ApiClient(configuration, cookie, settings.patience)
+        self.experiments = kfp_server_api.ExperimentServiceApi(self.client)
+        self.pipelines = kfp_server_api.PipelineServiceApi(self.client)
+        self.uploads = kfp_server_api.PipelineUploadServiceApi(self.client)
+        self.runs = kfp_server_api.RunServiceApi(self.client)
+        self.recurring_runs = kfp_server_api.RecurringRunServiceApi(self.client)
+
+    def run_url(self, run_id: str) -> str:
+        """The page of a run in KFP's user interface, which the gateway serves beside the API."""
+        return f"{self.host}/#/runs/details/{run_id}"
+
+
+def in_cluster() -> bool:
+    """Whether this process runs in a pod."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def _host(given: str | None) -> str:
+    host = given or os.environ.get(HOST_VARIABLE)
+    if not host:
+        if in_cluster():
+            return IN_CLUSTER_HOST
+        raise InputError(f"where Kubeflow Pipelines is has not been said; give --host URL, or set {HOST_VARIABLE}")
+    parts = urlsplit(host)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise InputError(f"--host {host}: is not a URL such as https://kubeflow.example.org/pipeline")
+    if parts.username or parts.password:
+        raise InputError("--host: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
+    return host.split("#")[0].rstrip("/")
+
+
+def _credentials(settings: ConnectionSettings) -> tuple[Callable[[], str] | None, Callable[[], str] | None]:
+    """Readers of the bearer token and of the cookie, at most one of which is there."""
+    token_file, cookie_file = settings.token_file, settings.cookie_file
+    if token_file is not None and cookie_file is not None:
+        raise InputError("--token-file and --cookie-file: give one of them")
+    if token_file is not None:
+        return _reader(token_file, "--token-file"), None
+    if cookie_file is not None:
+        return None, _reader(cookie_file, "--cookie-file")
+    token, cookie = os.environ.get(TOKEN_VARIABLE), os.environ.get(COOKIE_VARIABLE)
+    if token and cookie:
+        raise InputError(f"{TOKEN_VARIABLE} and {COOKIE_VARIABLE}: set one of them")
+    if token:
+        return lambda: _one_line(token, TOKEN_VARIABLE), None
+    if cookie:
+        return None, lambda: _one_line(cookie, COOKIE_VARIABLE)
+    pod_token = Path(os.environ.get(POD_TOKEN_VARIABLE) or POD_TOKEN)
+    if pod_token.is_file():
+        return _reader(pod_token, str(pod_token)), None
+    return None, None
+
+
+def _reader(path: Path, origin: str) -> Callable[[], str]:
+    def read() -> str:
+        return _one_line(_read_secret(path, origin), f"{origin} {path}")
+
+    read()  # a mistake shows before anything is sent
+    return read
+
+
+def _renew_with(token: Callable[[], str]) -> Callable[[kfp_server_api.Configuration], None]:
+    def renew(configuration: kfp_server_api.Configuration) -> None:
+        configuration.api_key["authorization"] = token()
+
+    return renew
+
+
+def _read_secret(path: Path, origin: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise InputError(f"{origin} {path}: cannot be read ({reason})") from error
+
+
+def _one_line(secret: str, origin: str) -> str:
+    """The secret, unless it is none: an odd character would end up in a header."""
+    text = secret.strip()
+    if not text or not text.isascii() or not text.isprintable():
+        raise InputError(f"{origin}: must hold one line of printable ASCII")
+    return text

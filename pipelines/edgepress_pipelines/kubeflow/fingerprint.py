@@ -1,0 +1,84 @@
+"""The fingerprint of a run before it starts: what its verdict will follow from, as three digests."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from edgepress import images
+from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.digest import digest_bytes, digest_file
+from edgepress.contracts.last_verdict import Fingerprint
+from edgepress.errors import InputError
+from edgepress_pipelines.kubeflow.dataset_source import digest_source
+from edgepress_pipelines.parameters import read_module
+
+TASK_IMAGES = (images.TRAINER, images.EVALUATOR, images.RELEASER)
+"""The images that a run's tasks run in. Another agent or controller gives the same verdict."""
+
+_PIPELINE_FUNCTION = Path(__file__).parents[1] / "compress_and_release.py"
+
+
+class ImageDigests(Protocol):
+    """What is read of the image lock: an image's name -> ``registry/prefix/trainer@sha256:…``."""
+
+    @property
+    def digests(self) -> Mapping[str, str]: ...
+
+
+def run_fingerprint(config: PipelineConfig, lock: ImageDigests) -> str:
+    """The text of the pipeline's parameter ``fingerprint``; see :func:`take_fingerprint`."""
+    return take_fingerprint(config, lock).as_parameter()
+
+
+def take_fingerprint(config: PipelineConfig, lock: ImageDigests) -> Fingerprint:
+    """Digests of the dataset's source, of the code and of the configuration, as they are now.
+
+    Code is the digests of the images that tasks run in, wherever they were pulled from, and the pipeline function's own source, because the
+    graph is compiled from it and is in no image.
+
+    Raises:
+        InputError: the source, the module or the adopted model cannot be read, or the lock lacks an image.
+        StorageError: the object store cannot be reached or refuses.
+    """
+    return Fingerprint(
+        dataset=digest_source(config.dataset.source, "dataset.source"),
+        code=_digest_code(lock),
+        config=digest_bytes(_canonical(configuration_that_matters(config))),
+    )
+
+
+def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
+    """The configuration as JSON data, without what cannot change a verdict or a release, and with contents in place of paths.
+
+    Left out: ``schedule``; all of ``resources`` but where and with how many processors latency is measured (``evaluator.cpu``,
+    ``evaluator.accelerator`` and ``node_selector``), because a latency holds for its hardware only. ``dataset.source`` is left out
+    because its content is a digest of its own; ``baseline.module`` stands as its text and ``baseline.from`` as its digest, so the same
+    files at another path are the same configuration.
+
+    Raises:
+        InputError: the module or the adopted model cannot be read.
+        StorageError: the object store cannot be reached or refuses.
+    """
+    matters: dict[str, Any] = config.model_dump(mode="json", exclude={"schedule": True, "resources": True, "dataset": {"source"}})
+    matters["baseline"]["module"] = read_module(config)
+    if config.baseline.from_ is not None:
+        matters["baseline"]["from"] = digest_source(config.baseline.from_, "baseline.from")
+    kubeflow = config.resources.kubeflow
+    matters["measured_on"] = {
+        "evaluator": kubeflow.evaluator.model_dump(mode="json", include={"cpu", "accelerator"}),
+        "node_selector": kubeflow.node_selector,
+    }
+    return matters
+
+
+def _digest_code(lock: ImageDigests) -> str:
+    absent = [name for name in TASK_IMAGES if name not in lock.digests]
+    if absent:
+        raise InputError(f"the image lock has no {absent[0]}; write it again with `make images PUSH=registry/prefix`")
+    pulled = {name: lock.digests[name].rpartition("@")[2] for name in TASK_IMAGES}
+    return digest_bytes(_canonical({"images": pulled, "pipeline": digest_file(_PIPELINE_FUNCTION)}))
+
+
+def _canonical(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()

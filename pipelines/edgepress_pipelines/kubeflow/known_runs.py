@@ -1,0 +1,48 @@
+"""The runs of one fingerprint, from Kubeflow Pipelines' API."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from edgepress.contracts.last_verdict import Fingerprint
+from edgepress_pipelines.kubeflow.connection import Connection
+from edgepress_pipelines.kubeflow.listing import every
+from edgepress_pipelines.kubeflow.trigger_decision import KnownRun, RunState
+
+FINGERPRINT_PARAMETER = "fingerprint"
+LOOK_BACK = timedelta(days=14)
+"""Runs created earlier are not looked at: none takes that long, and the listing would grow for ever."""
+
+_STATES: dict[str, RunState] = {"SUCCEEDED": "succeeded", "SKIPPED": "succeeded", "FAILED": "failed", "CANCELED": "stopped"}
+"""Of ``v2beta1.RuntimeState``. All others, ``CANCELING`` too, have pods that may still write."""
+
+
+def list_known_runs(connection: Connection, fingerprint: Fingerprint) -> list[KnownRun]:
+    """Runs of every experiment that were started with this fingerprint, newest first.
+
+    Args:
+        connection: whose namespace has been settled by ``preflight.check_backend``.
+
+    Raises:
+        KubeflowError: KFP cannot be asked, or refuses.
+    """
+    return [
+        KnownRun(run.run_id, _STATES.get(run.state or "", "active"))
+        for run in _newest_runs(connection)
+        if _fingerprint_of(run) == fingerprint
+    ]
+
+
+def _newest_runs(connection: Connection) -> Iterator[Any]:
+    earliest = datetime.now(UTC) - LOOK_BACK
+    listed = every(connection.runs.run_service_list_runs, "runs", namespace=connection.namespace, sort_by="created_at desc")
+    for run in listed:
+        if run.created_at is not None and run.created_at < earliest:
+            return
+        yield run
+
+
+def _fingerprint_of(run: Any) -> Fingerprint | None:
+    parameters = (run.runtime_config.parameters if run.runtime_config is not None else None) or {}
+    text = parameters.get(FINGERPRINT_PARAMETER)
+    return Fingerprint.from_parameter(text) if isinstance(text, str) else None

@@ -1,0 +1,87 @@
+"""Options that the commands for Kubeflow share, and what they have in common when they begin."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgepress.contracts.config import PipelineConfig
+    from edgepress_pipelines.kubeflow.connection import Connection
+
+HostOption = Annotated[
+    str | None,
+    typer.Option(
+        "--host",
+        metavar="URL",
+        envvar="EDGEPRESS_KFP_HOST",
+        help="Kubeflow Pipelines' API, e.g. https://kubeflow.example.org/pipeline. In a pod: the installation's own.",
+    ),
+]
+NamespaceOption = Annotated[
+    str | None, typer.Option("--namespace", metavar="NAME", help="Your profile's namespace, where Kubeflow serves many users.")
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--token-file",
+        metavar="FILE",
+        help="A bearer token, read anew for each request. EDGEPRESS_KFP_TOKEN may hold one instead; a pod uses its own.",
+    ),
+]
+CookieFileOption = Annotated[
+    Path | None,
+    typer.Option("--cookie-file", metavar="FILE", help="A session cookie as name=value. EDGEPRESS_KFP_COOKIE may hold one instead."),
+]
+CaFileOption = Annotated[
+    Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates (PEM) to trust instead of the public authorities.")
+]
+KubeContextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--kube-context",
+        metavar="NAME",
+        help="A context of your kubeconfig for the cluster behind KFP, to check its Secret and accelerators. In a pod: its own cluster.",
+    ),
+]
+NoClusterCheckOption = Annotated[
+    bool, typer.Option("--no-cluster-check", help="Check neither Secret nor accelerators, e.g. when nodes start on demand.")
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="A run's identifier or name.", show_default=False)]
+ScheduleArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of the schedule, or its configuration's file.", show_default=False)
+]
+
+
+def load(config: Path, overrides: list[str]) -> "PipelineConfig":
+    """The configuration; see ``load_config``."""
+    from edgepress_pipelines.config_file import load_config
+
+    return load_config(config, overrides)
+
+
+def connect(
+    host: str | None, namespace: str | None, token_file: Path | None, cookie_file: Path | None, ca_file: Path | None
+) -> "Connection":
+    """A connection as the options say; nobody has been contacted yet."""
+    from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
+
+    return Connection(ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file))
+
+
+def check(settings: "PipelineConfig", connection: "Connection", kube_context: str | None, no_cluster_check: bool) -> None:
+    """Refuse whatever is known to be wrong before something is submitted; see ``check_run``."""
+    from edgepress_pipelines.kubeflow.connection import in_cluster
+    from edgepress_pipelines.kubeflow.preflight import check_run
+
+    cluster = None
+    if not no_cluster_check and (kube_context is not None or in_cluster()):
+        from edgepress_pipelines.kubeflow.cluster import Cluster
+
+        cluster = Cluster(kube_context)
+    check_run(settings, connection, cluster, tell)
+
+
+def tell(line: str) -> None:
+    """A line for the user that is not the command's result."""
+    typer.echo(line, err=True)

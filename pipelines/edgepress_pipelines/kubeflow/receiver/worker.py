@@ -1,0 +1,107 @@
+"""The one thread that looks whether a run is due, whenever the core says that it is time."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from edgepress.telemetry import CheckOutcome
+from edgepress_pipelines.kubeflow.receiver.core import Answer, ReceiverState, receive, throttle
+from edgepress_pipelines.kubeflow.receiver.events import Event
+from edgepress_pipelines.kubeflow.receiver.pending import Delays, begin, due_at, end, mark
+
+logger = logging.getLogger(__name__)
+
+Check = Callable[[], CheckOutcome]
+"""Looks whether a run is due and starts one that is. Raises anything when it cannot; then it is tried again, later each time."""
+
+
+class Worker:
+    """Holds the state of the core between threads: requests go in, checks come out, one at a time.
+
+    The first check is due at once: events of the time when no receiver ran were told to nobody.
+
+    Args:
+        check: runs in the worker's thread.
+        ended: is told of each check that ended; ``failed`` for one that raised.
+        delays: between events and checks.
+        initial: what is known at the start.
+    """
+
+    def __init__(
+        self,
+        check: Check,
+        ended: Callable[[CheckOutcome], None] = lambda _: None,
+        delays: Delays | None = None,
+        initial: ReceiverState | None = None,
+    ) -> None:
+        self._check = check
+        self._ended = ended
+        self._delays = delays or Delays()
+        begun = initial or ReceiverState()
+        long_ago = time.monotonic() - self._delays.postpone_at_most_s - self._delays.debounce_s
+        self._state = replace(begun, pending=mark(begun.pending, long_ago))
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._work, name="checks", daemon=True)
+
+    def start(self) -> None:
+        """Begin to check."""
+        self._thread.start()
+
+    def throttle(self) -> float:
+        """Let a request in; gives after how many seconds to ask again, 0 when it is let in."""
+        with self._changed:
+            self._state, retry_after_s = throttle(self._state, time.monotonic())
+            self._changed.notify_all()
+            return retry_after_s
+
+    def receive(self, events: Sequence[Event], watched: tuple[str, ...]) -> Answer:
+        """Take in a request's events."""
+        with self._changed:
+            self._state, answer = receive(self._state, events, watched, time.monotonic())
+            self._changed.notify_all()
+            return answer
+
+    def is_alive(self) -> bool:
+        """Whether events still lead to checks."""
+        return self._thread.is_alive() and not self._stopping
+
+    def stop(self, grace_s: float) -> bool:
+        """Begin no further check, and wait for one that is under way; gives whether it ended in time."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join(grace_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        while self._wait_until_due():
+            outcome = self._look()
+            with self._changed:
+                pending = end(self._state.pending, time.monotonic(), self._delays, succeeded=outcome != "failed")
+                self._state = replace(self._state, pending=pending)
+            self._ended(outcome)
+
+    def _wait_until_due(self) -> bool:
+        """Wait, then mark the check as begun. False when the receiver stops."""
+        with self._changed:
+            while not self._stopping:
+                due_s = due_at(self._state.pending, self._delays)
+                now_s = time.monotonic()
+                if due_s is not None and due_s <= now_s:
+                    self._state = replace(self._state, pending=begin(self._state.pending))
+                    return True
+                self._changed.wait(None if due_s is None else due_s - now_s)
+            return False
+
+    def _look(self) -> CheckOutcome:
+        try:
+            return self._check()
+        except Exception as error:  # noqa: BLE001 - a thread that ended here would never check again, and nobody would notice
+            from edgepress.task import describe_error
+
+            message, _ = describe_error(error)
+            logger.error("the check failed and is tried again: %s", message, extra={"error": type(error).__name__})  # noqa: TRY400
+            return "failed"

@@ -1,0 +1,82 @@
+"""What has run on Kubeflow, and how it ended."""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from edgepress.errors import InputError, StorageError
+from edgepress_pipelines.display import format_duration
+from edgepress_pipelines.kubeflow.connection import Connection
+from edgepress_pipelines.kubeflow.experiments import find_experiment
+from edgepress_pipelines.kubeflow.listing import every
+from edgepress_pipelines.kubeflow.run_folder import RunFolder
+from edgepress_pipelines.kubeflow.run_record import RunRecord, record_of
+
+_ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run, and its verdict's outcome where that can be read."""
+
+    run: RunRecord
+    outcome: str | None
+
+
+def list_runs(connection: Connection, experiment: str, limit: int, tell: Callable[[str], None]) -> list[ListedRun]:
+    """The newest runs of an experiment.
+
+    Args:
+        limit: how many at most.
+        tell: is given one line when outcomes cannot be read.
+
+    Raises:
+        InputError: there is no such experiment.
+        KubeflowError: KFP cannot be asked, or refuses.
+    """
+    experiment_id = find_experiment(connection, experiment)
+    if experiment_id is None:
+        raise InputError(f"{connection.host}: there is no experiment {experiment!r}; no run was started in it yet, or give --experiment")
+    found = every(connection.runs.run_service_list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
+    runs = [record_of(run) for run in itertools.islice(found, limit)]
+    return _with_outcomes(runs, tell)
+
+
+def show_runs(console: Console, listed: Sequence[ListedRun], now: datetime | None = None) -> None:
+    """Print runs as a table."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("run", no_wrap=True)
+    table.add_column("name", overflow="fold")
+    for heading in ("state", "started (UTC)", "duration", "outcome"):
+        table.add_column(heading, no_wrap=True)
+    for item in listed:
+        run = item.run
+        started = run.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if run.created_at else _ABSENT
+        table.add_row(run.run_id, run.name, run.state.lower(), started, _duration(run, now or datetime.now(UTC)), item.outcome or _ABSENT)
+    console.print(table)
+
+
+def _with_outcomes(runs: Sequence[RunRecord], tell: Callable[[str], None]) -> list[ListedRun]:
+    listed = []
+    unreadable: set[str] = set()
+    for run in runs:
+        outcome = None
+        if run.has_ended and run.storage_uri is not None and run.storage_uri not in unreadable:
+            try:
+                verdict = RunFolder(run.storage_uri, run.run_id).verdict()
+                outcome = verdict.outcome if verdict is not None else None
+            except StorageError as error:
+                unreadable.add(run.storage_uri)  # one time-out is enough
+                tell(f"outcomes cannot be read: {error}")
+        listed.append(ListedRun(run=run, outcome=outcome))
+    return listed
+
+
+def _duration(run: RunRecord, now: datetime) -> str:
+    if run.created_at is None:
+        return _ABSENT
+    return format_duration(max(0.0, ((run.finished_at or now) - run.created_at).total_seconds()))

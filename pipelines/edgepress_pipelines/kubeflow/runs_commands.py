@@ -1,0 +1,118 @@
+"""``edgepress runs …``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgepress.errors import EXIT_FAILED
+from edgepress_pipelines.cli_arguments import DEFAULT_WORKDIR, PlainOption, WorkdirOption, end_with, make_console, show_error
+from edgepress_pipelines.kubeflow.options import (
+    CaFileOption,
+    CookieFileOption,
+    HostOption,
+    NamespaceOption,
+    RunArgument,
+    TokenFileOption,
+    connect,
+    tell,
+)
+
+if TYPE_CHECKING:
+    from edgepress_pipelines.kubeflow.connection import Connection
+    from edgepress_pipelines.kubeflow.run_record import RunRecord
+
+runs = typer.Typer(no_args_is_help=True, help="Look at runs on Kubeflow.")
+
+
+@runs.command("list")
+def list_runs(
+    experiment: Annotated[str, typer.Option("--experiment", metavar="NAME", help="The experiment to list.")] = "edgepress",
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many of the newest.")] = 20,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """List the newest runs, with their verdicts where the object store can be read from here."""
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+
+    from edgepress_pipelines.kubeflow import runs as listing
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+
+    check_backend(connection, None)
+    listing.show_runs(make_console(), listing.list_runs(connection, experiment, limit, tell))
+
+
+@runs.command("logs")
+def show_logs(
+    run: RunArgument,
+    task: Annotated[
+        str | None,
+        typer.Argument(metavar="TASK", help="A task, e.g. train or quantize.int8; without one, what there is.", show_default=False),
+    ] = None,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Print a task's log from the run's folder in the object store (AWS_* variables say who asks)."""
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+
+    from edgepress.errors import InputError
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.run_folder import RunFolder
+    from edgepress_pipelines.kubeflow.run_record import read_run
+
+    check_backend(connection, None)
+    record = read_run(connection, run)
+    if record.storage_uri is None:
+        raise InputError(f"run {run}: its parameters do not say where its logs are; see {connection.run_url(record.run_id)}")
+    folder = RunFolder(record.storage_uri, record.run_id)
+    if task is not None:
+        typer.echo(folder.read_log(task), nl=False)
+        return
+    names = folder.log_names()
+    typer.echo("\n".join(names) if names else f"{folder.uri}: no task has written a log yet")
+
+
+@runs.command("follow")
+def follow(
+    run: RunArgument,
+    workdir: WorkdirOption = DEFAULT_WORKDIR,
+    plain: PlainOption = False,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Follow a run to its end and fetch its results; exit codes as `run`."""
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.run_record import read_run
+
+    check_backend(connection, None)
+    follow_to_end(make_console(), connection, read_run(connection, run), workdir, plain)
+
+
+def follow_to_end(console: Any, connection: "Connection", run: "RunRecord", workdir: Path, plain: bool) -> None:
+    """Follow a run with the display that fits the terminal, and leave with the exit code of its outcome."""
+    from edgepress_pipelines.display import choose_display
+    from edgepress_pipelines.kubeflow.errors import KubeflowError
+    from edgepress_pipelines.kubeflow.follow import follow_run
+
+    again = f"the run goes on; follow it again with: edgepress runs follow {run.run_id}"
+    try:
+        with choose_display(console, f"EdgePress  {run.pipeline or run.name}", plain=plain) as display:
+            outcome = follow_run(connection, run, workdir, display)
+    except KeyboardInterrupt:
+        show_error(f"interrupted; {again}")
+        raise typer.Exit(EXIT_FAILED) from None
+    except KubeflowError as error:
+        show_error(f"{error}; {again}")
+        raise typer.Exit(EXIT_FAILED) from None
+    end_with(console, outcome)

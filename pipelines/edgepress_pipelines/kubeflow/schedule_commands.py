@@ -1,0 +1,159 @@
+"""``edgepress schedule …``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from edgepress_pipelines.cli_arguments import ConfigArgument, SetOption, make_console
+from edgepress_pipelines.kubeflow.options import (
+    CaFileOption,
+    CookieFileOption,
+    HostOption,
+    KubeContextOption,
+    NamespaceOption,
+    NoClusterCheckOption,
+    ScheduleArgument,
+    TokenFileOption,
+    check,
+    connect,
+    load,
+)
+
+if TYPE_CHECKING:
+    from edgepress_pipelines.kubeflow.connection import Connection
+
+schedule = typer.Typer(no_args_is_help=True, help="Start runs at fixed times: the configuration's `schedule`, kept by Kubeflow.")
+
+
+@schedule.command("create")
+def create_schedule(
+    config: ConfigArgument,
+    overrides: SetOption = [],  # noqa: B006  typer copies it
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+    kube_context: KubeContextOption = None,
+    no_cluster_check: NoClusterCheckOption = False,
+) -> None:
+    """Have the configuration's schedule on Kubeflow. The same again changes nothing; another content replaces it."""
+    settings = load(config, overrides)
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+
+    from edgepress.errors import ConfigError
+    from edgepress_pipelines.kubeflow import schedule as schedules
+    from edgepress_pipelines.kubeflow.package import compiled
+
+    if settings.schedule is None:
+        raise ConfigError(f"{config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
+    check(settings, connection, kube_context, no_cluster_check)
+    with compiled(settings) as package:
+        creation = schedules.create_schedule(settings, connection, package)
+    did = {"created": "created", "replaced": "replaced", "nothing": "is there already with this content, nothing changed"}[creation.did]
+    paused = "" if creation.schedule.is_enabled else " (paused)"
+    typer.echo(f"schedule {creation.schedule.name}{paused}: {did}; {creation.schedule.cron} UTC")
+
+
+@schedule.command("list")
+def list_schedules(
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """List EdgePress's schedules."""
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+
+    from rich.table import Table
+
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.schedule import find_schedules
+
+    check_backend(connection, None)
+    found = find_schedules(connection)
+    if not found:
+        typer.echo("no schedules")
+        return
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for heading in ("name", "state", "cron (UTC)", "runs at a time", "catch-up"):
+        table.add_column(heading, no_wrap=True)
+    for item in found:
+        state = "enabled" if item.is_enabled else "paused"
+        table.add_row(item.name, state, item.cron, str(item.max_concurrency), "yes" if item.catch_up else "no")
+    make_console().print(table)
+
+
+@schedule.command("pause")
+def pause_schedule(
+    name: ScheduleArgument,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Keep a schedule from starting runs; those that go on are left alone."""
+    from edgepress_pipelines.kubeflow import schedule as schedules
+
+    _change(schedules.pause_schedule, name, connect(host, namespace, token_file, cookie_file, ca_file), "paused", "was paused already")
+
+
+@schedule.command("resume")
+def resume_schedule(
+    name: ScheduleArgument,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Let a paused schedule start runs again."""
+    from edgepress_pipelines.kubeflow import schedule as schedules
+
+    _change(schedules.resume_schedule, name, connect(host, namespace, token_file, cookie_file, ca_file), "resumed", "was not paused")
+
+
+@schedule.command("delete")
+def delete_schedule(
+    name: ScheduleArgument,
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Remove a schedule. One that is not there is said, and no error."""
+    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+
+    from edgepress_pipelines.kubeflow import schedule as schedules
+
+    wanted = _settle(name, connection)
+    found = schedules.delete_schedule(connection, wanted)
+    typer.echo(f"schedule {wanted}: {'deleted' if found else 'there was none'}")
+
+
+def _settle(name: str, connection: "Connection") -> str:
+    """The schedule's name, and a connection that is ready to ask for it."""
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+
+    if name.endswith((".yaml", ".yml")):
+        settings = load(Path(name), [])
+        check_backend(connection, settings.resources.kubeflow.namespace)
+        return settings.name
+    check_backend(connection, None)
+    return name
+
+
+def _change(change: Any, name: str, connection: "Connection", done: str, unchanged: str) -> None:
+    """Pause or resume."""
+    from edgepress.errors import InputError
+    from edgepress_pipelines.kubeflow.schedule import find_schedules
+
+    wanted = _settle(name, connection)
+    changed = change(connection, wanted)
+    if not changed and not find_schedules(connection, wanted):
+        raise InputError(f"{connection.host}: there is no schedule {wanted!r}; `edgepress schedule list` shows what there is")
+    typer.echo(f"schedule {wanted}: {done if changed else unchanged}")

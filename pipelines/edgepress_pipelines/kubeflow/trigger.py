@@ -1,0 +1,120 @@
+"""``edgepress trigger``: start a run if the dataset, the code or the configuration has changed since the last verdict, and only then."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pydantic import ValidationError
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
+from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError
+from edgepress.storage import ObjectStore, join_key, open_store
+from edgepress_pipelines.kubeflow.fingerprint import ImageDigests, take_fingerprint
+from edgepress_pipelines.kubeflow.start_claim import LEASE_S, SYSTEM_CLOCK, Clock, claim_start
+from edgepress_pipelines.kubeflow.trigger_decision import AlreadyRunning, Decision, GivenUp, KnownRun, Start, decide
+
+StartRun = Callable[[str], str]
+"""Starts a run with this text as its parameter ``fingerprint``, and gives its id. Takes less than half of ``LEASE_S``."""
+
+
+class RunsOf(Protocol):
+    """Lists the runs of one fingerprint that the cluster knows."""
+
+    def __call__(self, fingerprint: Fingerprint, /) -> Sequence[KnownRun]:
+        """Newest first. Raises ``EdgePressError`` when the cluster cannot be asked."""
+
+
+@dataclass(frozen=True)
+class TriggerOutcome:
+    """What a check came to.
+
+    Attributes:
+        decision: what was found.
+        fingerprint: what a run is computed from now.
+        started_run_id: of the run that was started; None when none was.
+    """
+
+    decision: Decision
+    fingerprint: Fingerprint
+    started_run_id: str | None
+
+    @property
+    def message(self) -> str:
+        """One line for the user."""
+        if isinstance(self.decision, Start):
+            return f"started run {self.started_run_id}: {self.decision.reason}"
+        if isinstance(self.decision, AlreadyRunning):
+            return f"nothing to do: run {self.decision.run_id} is in progress on the same data, code and configuration"
+        if isinstance(self.decision, GivenUp):
+            return f"no run was started: {self.decision.reason}"
+        return f"nothing to do: {self.decision.reason}"
+
+    @property
+    def exit_code(self) -> int:
+        """0 when a run was started or none is due; 1 when one would be due but runs with this change keep failing."""
+        return EXIT_FAILED if isinstance(self.decision, GivenUp) else EXIT_DONE
+
+
+def start_if_due(
+    config: PipelineConfig,
+    lock: ImageDigests,
+    *,
+    runs_of: RunsOf,
+    start_run: StartRun,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+    lease_s: float = LEASE_S,
+    clock: Clock = SYSTEM_CLOCK,
+) -> TriggerOutcome:
+    """Compare with the last verdict and start a run if one is due. Of any number of calls at the same moment one starts it.
+
+    Args:
+        config, lock: what a run would be computed from.
+        runs_of, start_run: the cluster.
+        force: start although nothing has changed, or although runs with this change failed; not beside a run of the same fingerprint.
+        tell: is given one line when another trigger has to be waited for.
+
+    Raises:
+        InputError: something given is wrong; nothing was started.
+        StorageError, IntegrityError: the storage cannot be reached, refuses, or its last verdict cannot be read; nothing was started.
+        EdgePressError: whatever the cluster raises.
+    """
+    uri = config.resources.kubeflow.storage_uri
+    if uri is None:
+        raise ConfigError("resources.kubeflow.storage_uri: is not set; trigger reads the last verdict there, give s3://bucket/prefix")
+    store, prefix = open_store(uri)
+    fingerprint = take_fingerprint(config, lock)
+
+    def look() -> Decision:
+        # The runs first: one that ends between the two looks has written its verdict by then, the other way round it would be in neither.
+        runs = runs_of(fingerprint)
+        return decide(fingerprint, read_last_verdict(store, prefix, config.name), runs, force=force)
+
+    decision = look()
+    if not isinstance(decision, Start):
+        return TriggerOutcome(decision, fingerprint, started_run_id=None)
+    with claim_start(store, prefix, config.name, tell=tell, lease_s=lease_s, clock=clock) as claim:
+        decision = look()  # whoever held the claim before may have started it
+        if not isinstance(decision, Start):
+            return TriggerOutcome(decision, fingerprint, started_run_id=None)
+        claim.check_fresh()
+        return TriggerOutcome(decision, fingerprint, started_run_id=start_run(fingerprint.as_parameter()))
+
+
+def read_last_verdict(store: ObjectStore, prefix: str, name: str) -> LastVerdict | None:
+    """The newest verdict of a pipeline; None when no run has reached one.
+
+    Raises:
+        StorageError: the store cannot be reached or refuses.
+        IntegrityError: the object is not a record of this schema version.
+    """
+    key = join_key(prefix, last_verdict_key(name))
+    if not store.exists(key):
+        return None
+    try:
+        return LastVerdict.model_validate_json(store.get_bytes(key))
+    except ValidationError as error:
+        raise IntegrityError(
+            f"{store.address}: '{key}' is not a last verdict of schema version 1; delete it, and the next trigger starts a run"
+        ) from error

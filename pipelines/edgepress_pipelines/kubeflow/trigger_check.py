@@ -1,0 +1,69 @@
+"""One check of ``edgepress trigger`` on a real Kubeflow: everything it depends on is read anew, so that a receiver follows what changes."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.last_verdict import Fingerprint
+from edgepress_pipelines.compile import compile_pipeline
+from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+from edgepress_pipelines.kubeflow.known_runs import list_known_runs
+from edgepress_pipelines.kubeflow.package import Package
+from edgepress_pipelines.kubeflow.preflight import check_backend, check_run
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
+from edgepress_pipelines.kubeflow.submit import submit_run
+from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, start_if_due
+from edgepress_pipelines.kubeflow.trigger_decision import KnownRun
+
+
+@dataclass(frozen=True)
+class TriggerRequest:
+    """What the user says.
+
+    Attributes:
+        config, overrides: the configuration, as ``load_config`` takes them.
+        image_lock: kustomize Component with the images' digests.
+        connection: to KFP.
+    """
+
+    config: Path
+    overrides: tuple[str, ...]
+    image_lock: Path
+    connection: ConnectionSettings
+
+    def load(self) -> PipelineConfig:
+        """The configuration as it is now.
+
+        Raises:
+            ConfigError: something is wrong with it.
+        """
+        return load_config(self.config, self.overrides)
+
+
+def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) -> TriggerOutcome:
+    """Compare with the last verdict, and start a run if one is due.
+
+    Raises:
+        InputError: something given is wrong; nothing was started.
+        EdgePressError: the store or KFP cannot be reached, or refuses.
+    """
+    config = request.load()
+    lock = read_image_lock(request.image_lock)
+    connection = Connection(request.connection)
+    check_backend(connection, config.resources.kubeflow.namespace)
+
+    def runs_of(fingerprint: Fingerprint) -> list[KnownRun]:
+        return list_known_runs(connection, fingerprint)
+
+    def start_run(fingerprint: str) -> str:
+        check_run(config, connection, None, lambda _: None)
+        with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
+            pipeline = Path(folder) / "pipeline.yaml"
+            compile_pipeline(config, pipeline, lock)
+            return submit_run(config, connection, Package(pipeline, run_parameters(config, fingerprint=fingerprint))).run_id
+
+    return start_if_due(config, lock, runs_of=runs_of, start_run=start_run, force=force, tell=tell)

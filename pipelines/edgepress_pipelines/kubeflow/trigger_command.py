@@ -1,0 +1,117 @@
+"""The command ``trigger``: one check, or with ``--listen`` one for each burst of events."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgepress.errors import EXIT_DONE
+from edgepress_pipelines.cli_arguments import ConfigArgument, SetOption, show_error
+from edgepress_pipelines.kubeflow.options import CaFileOption, CookieFileOption, HostOption, NamespaceOption, TokenFileOption
+
+if TYPE_CHECKING:
+    from edgepress.telemetry import CheckOutcome
+    from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest
+
+logger = logging.getLogger(__name__)
+
+
+def trigger(
+    config: ConfigArgument,
+    overrides: SetOption = [],  # noqa: B006  typer copies it
+    force: Annotated[
+        bool, typer.Option("--force", help="Start although nothing has changed, or although runs with this change failed.")
+    ] = False,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            "--listen",
+            metavar="HOST:PORT",
+            help="Receive events of S3 and Alertmanager, and check after each burst of them.",
+            show_default=False,
+        ),
+    ] = None,
+    receiver_token_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--receiver-token-file",
+            metavar="FILE",
+            help="With --listen: bearer tokens that senders of events must have, one a line; read anew for each request.",
+            show_default=False,
+        ),
+    ] = None,
+    debounce_s: Annotated[
+        float,
+        typer.Option("--debounce-s", metavar="SECONDS", min=0.0, max=600.0, help="With --listen: quiet after an event before a check."),
+    ] = 10.0,
+    images: Annotated[
+        Path,
+        typer.Option("--images", metavar="FILE", envvar="EDGEPRESS_IMAGE_LOCK", help="The image lock that `make images PUSH=...` writes."),
+    ] = Path("manifests/images/lock/kustomization.yaml"),
+    host: HostOption = None,
+    namespace: NamespaceOption = None,
+    token_file: TokenFileOption = None,
+    cookie_file: CookieFileOption = None,
+    ca_file: CaFileOption = None,
+) -> None:
+    """Start a run on Kubeflow if the dataset, the code or the configuration has changed since the last verdict.
+
+    Exit codes: 0 a run was started or none is due, 2 the input is wrong, 1 anything else, also when runs with this change keep failing.
+    """
+    from edgepress.errors import InputError
+    from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
+    from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+    from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest, check
+    from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
+
+    connection = ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file)
+    request = TriggerRequest(config=config, overrides=tuple(overrides), image_lock=images, connection=connection)
+    name = request.load().name
+    if listen is not None:
+        if receiver_token_file is None:
+            raise InputError("--listen: whoever can reach it could start runs; name the senders' token with --receiver-token-file FILE")
+        if force:
+            raise InputError("--force: is for one check; drop it, or --listen")
+        read_image_lock(images)
+        Connection(connection)  # mistakes show before anybody is listened to
+        raise typer.Exit(_receive(request, name, listen, receiver_token_file, debounce_s))
+    if receiver_token_file is not None:
+        raise InputError("--receiver-token-file: belongs to --listen HOST:PORT")
+    outcome = check(request, force=force, tell=lambda line: typer.echo(line, err=True))
+    push_trigger(name, started=outcome.started_run_id is not None)
+    if outcome.exit_code == EXIT_DONE:
+        typer.echo(outcome.message)
+    else:
+        show_error(outcome.message)
+    raise typer.Exit(outcome.exit_code)
+
+
+def _receive(request: "TriggerRequest", name: str, listen: str, token_file: Path, debounce_s: float) -> int:
+    from edgepress.contracts.config import PipelineConfig
+    from edgepress.errors import EdgePressError
+    from edgepress_pipelines.kubeflow.receiver.events import watched_sources
+    from edgepress_pipelines.kubeflow.receiver.pending import Delays
+    from edgepress_pipelines.kubeflow.receiver.serve import ReceiverSettings, parse_listen, serve
+    from edgepress_pipelines.kubeflow.trigger_check import check
+
+    def sources_of(config: PipelineConfig) -> tuple[str, ...]:
+        return watched_sources(config.dataset.source, config.baseline.from_)
+
+    watched = [sources_of(request.load())]
+
+    def look() -> "CheckOutcome":
+        watched[0] = sources_of(request.load())
+        outcome = check(request, force=False, tell=logger.info)
+        if outcome.exit_code != EXIT_DONE:
+            raise EdgePressError(outcome.message)
+        logger.info(outcome.message, extra=_fields(outcome.started_run_id))
+        return "started" if outcome.started_run_id is not None else "unchanged"
+
+    host, port = parse_listen(listen)
+    settings = ReceiverSettings(host=host, port=port, token_file=token_file, delays=Delays(debounce_s=debounce_s))
+    return serve(settings, name, look, lambda: watched[0])
+
+
+def _fields(run_id: str | None) -> dict[str, Any]:
+    return {} if run_id is None else {"run": run_id}

@@ -1,0 +1,92 @@
+"""Whether a run is due: a pure function of the last verdict, the runs that the cluster knows, and what a run would be computed from now."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from typing import Literal
+
+from edgepress.contracts.last_verdict import Fingerprint, LastVerdict
+
+MAX_FAILURES = 3
+"""Runs of one fingerprint that may fail in a row. A pod may have been evicted; the fourth would fail like the third."""
+
+RunState = Literal["active", "succeeded", "failed", "stopped"]
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A run on the cluster. ``stopped`` is one that somebody ended on purpose."""
+
+    run_id: str
+    state: RunState
+
+
+@dataclass(frozen=True)
+class Start:
+    """A run is due; ``reason`` is a clause that says why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class AlreadyRunning:
+    """A run of this very fingerprint is in progress."""
+
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Nothing that a verdict follows from has changed since the last one."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """Something has changed, but runs with that change ended without a verdict, and one more would too."""
+
+    reason: str
+
+
+Decision = Start | AlreadyRunning | Unchanged | GivenUp
+
+
+def decide(now: Fingerprint, last: LastVerdict | None, runs: Sequence[KnownRun], *, force: bool = False) -> Decision:
+    """Decide whether a run is due.
+
+    A run in progress on another fingerprint does not stand in the way: it judges what is out of date by now. A run in progress on the
+    same one does, even with ``force``, because both would write the same checkpoints.
+
+    Args:
+        now: of a run that would start now.
+        last: the newest verdict; None when there is none.
+        runs: those of fingerprint ``now``, newest first.
+        force: start although nothing has changed, or although runs with this change failed or were stopped.
+    """
+    active = next((run for run in runs if run.state == "active"), None)
+    if active is not None:
+        return AlreadyRunning(active.run_id)
+    if force:
+        return Start("it was forced")
+    if last is not None and last.fingerprint == now:
+        return Unchanged(f"nothing has changed since the verdict of run {last.run_id} ({last.outcome})")
+    if runs and runs[0].state == "stopped":
+        return GivenUp(f"run {runs[0].run_id} on the same data, code and configuration was stopped; start anew with --force")
+    failed = list(takewhile(lambda run: run.state == "failed", runs))
+    if len(failed) >= MAX_FAILURES:
+        return GivenUp(
+            f"the last {len(failed)} runs on the same data, code and configuration failed, the newest is {failed[0].run_id}; "
+            "mend the cause, or start anew with --force"
+        )
+    return Start(_what_changed(now, last))
+
+
+def _what_changed(now: Fingerprint, last: LastVerdict | None) -> str:
+    if last is None:
+        return "there is no verdict yet"
+    if last.fingerprint is None:
+        return f"the last verdict, of run {last.run_id}, does not say what it was computed from"
+    parts = now.differences(last.fingerprint)
+    listed = parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+    return f"{listed} changed since the verdict of run {last.run_id} ({last.outcome})"

@@ -1,0 +1,99 @@
+"""A configuration for a cluster, the store that its runs write to, and what a run's tasks would write there."""
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress.storage import open_store
+from edgepress.task import TaskEvent
+from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.package import Package, compiled
+from edgepress_pipelines.kubeflow.transport import Patience
+from tests.kfp_api.server import KfpServer
+from tests.unit.sample_verdict import verdict_of
+
+QUICK = Patience(connect_timeout_s=5, read_timeout_s=5, attempts=4, first_delay_s=0.01)
+"""Does not keep a test waiting."""
+STORAGE = "s3://runs-bucket/edgepress"
+
+
+def write_config(folder: Path, **changes: Any) -> Path:
+    """Write a configuration; ``changes`` replace its top-level keys."""
+    document: dict[str, Any] = {
+        "schema_version": 1,
+        "name": "digits",
+        "dataset": {"source": "digits"},
+        "baseline": {"model": "mlp", "params": {"hidden": [16]}, "train": {"epochs": 1}},
+        "recipes": [{"recipe": "int8", "convert": {"quantization": "int8"}}, {"recipe": "float16", "convert": {"quantization": "float16"}}],
+        "gate": {"accuracy": {"max_drop": 0.02}},
+        "resources": {"kubeflow": {"storage_uri": STORAGE}},
+        "schedule": {"cron": "0 3 * * 7", "catch_up": True},
+    }
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(document | changes))
+    return path
+
+
+def read_config(folder: Path, **changes: Any) -> PipelineConfig:
+    """The same as a configuration."""
+    return load_config(write_config(folder, **changes))
+
+
+@functools.cache
+def _compiled(config_json: str) -> tuple[bytes, str]:
+    with compiled(PipelineConfig.model_validate_json(config_json)) as package:
+        return package.pipeline.read_bytes(), json.dumps(package.parameters)
+
+
+def package_in(folder: Path, config: PipelineConfig) -> Package:
+    """What is submitted for a configuration, compiled once for all tests of this process."""
+    content, parameters = _compiled(config.model_dump_json(by_alias=True))
+    pipeline = folder / "pipeline.yaml"
+    pipeline.write_bytes(content)
+    return Package(pipeline=pipeline, parameters=json.loads(parameters))
+
+
+def connect(kfp: KfpServer, **settings: Any) -> Connection:
+    """A connection that is not patient."""
+    return Connection(ConnectionSettings(host=kfp.url, **{"patience": QUICK, **settings}))
+
+
+class RunOnCluster:
+    """Writes what the tasks of a run write into its folder.
+
+    Args:
+        storage_uri: of the configuration.
+        run_id: KFP's identifier.
+    """
+
+    def __init__(self, storage_uri: str, run_id: str) -> None:
+        self._store, prefix = open_store(storage_uri)
+        self._key = "/".join(part for part in (prefix, "runs", run_id) if part)
+
+    def write(self, name: str, content: bytes) -> None:
+        """A file of the run's folder."""
+        self._store.put_bytes(f"{self._key}/{name}", content)
+
+    def event(
+        self, task: str, recipe: str | None, state: Any, at_s: float, message: str | None = None, exit_code: int | None = None
+    ) -> None:
+        """A task's event."""
+        event = TaskEvent(task=task, recipe=recipe, state=state, unix_time_s=at_s, message=message, exit_code=exit_code)
+        name = f"{task}.{recipe}" if recipe else task
+        self.write(f"events/{name}.{state}.json", event.model_dump_json().encode())
+
+    def finish(self, kind: str) -> None:
+        """Events of a whole run, its results, and a verdict (``passed``, ``rejected`` or ``none``)."""
+        for at_s, (task, recipe) in enumerate((("ingest", None), ("train", "baseline"), ("convert", "int8"), ("report", None)), start=1):
+            self.event(task, recipe, "started", at_s)
+            self.event(task, recipe, "succeeded", at_s + 0.5)
+        self.write("report.html", b"<html>report</html>")
+        self.write("leaderboard.csv", b"recipe\n")
+        self.write("models/int8.tflite", b"TFL3")
+        self.write("logs/train.baseline.log", b"epoch 1 of 1\n")
+        self.write("verdict.json", verdict_of(kind).model_dump_json(by_alias=True).encode())

@@ -1,0 +1,256 @@
+"""The connection to KFP: who asks, what is repeated, and that each thing that goes wrong is one line that says what to do."""
+
+import ssl
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgepress.errors import InputError
+from edgepress_pipelines.kubeflow.connection import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.errors import KubeflowError
+from edgepress_pipelines.kubeflow.experiments import ensure_experiment, find_experiment
+from edgepress_pipelines.kubeflow.listing import every
+from edgepress_pipelines.kubeflow.preflight import MINIMUM_BACKEND, check_backend
+from edgepress_pipelines.kubeflow.transport import Patience
+from tests.kfp_api.faults import Fault, Kind
+from tests.kfp_api.server import Door, KfpServer, running_kfp
+from tests.pipelines.cluster_project import QUICK, connect
+
+
+@pytest.fixture
+def kfp() -> Iterator[KfpServer]:
+    with running_kfp() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (TOKEN_VARIABLE, COOKIE_VARIABLE, "EDGEPRESS_KFP_HOST", "KUBERNETES_SERVICE_HOST", "KF_PIPELINES_SA_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def refusal(connection: Connection) -> KubeflowError:
+    with pytest.raises(KubeflowError) as raised:
+        find_experiment(connection, "any")
+    assert "\n" not in str(raised.value)
+    return raised.value
+
+
+@pytest.mark.parametrize("origin", ["file", "variable", "pod"])
+def test_a_token_opens_the_door(kfp: KfpServer, origin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kfp.door = Door(tokens={"s3cret": frozenset()})
+    assert refusal(connect(kfp)).status == 401
+    token = tmp_path / "token"
+    token.write_text("s3cret\n")
+    if origin == "variable":
+        monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")
+    if origin == "pod":
+        monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
+    connection = connect(kfp, token_file=token if origin == "file" else None)
+    assert find_experiment(connection, "any") is None
+
+
+def test_a_renewed_token_is_used_without_connecting_again(kfp: KfpServer, tmp_path: Path) -> None:
+    kfp.door = Door(tokens={"first": frozenset()})
+    token = tmp_path / "token"
+    token.write_text("first")
+    connection = connect(kfp, token_file=token)
+    find_experiment(connection, "any")
+    kfp.door = Door(tokens={"second": frozenset()})
+    assert refusal(connection).status == 401
+    token.write_text("second")
+    find_experiment(connection, "any")
+
+
+def test_a_cookie_passes_the_gateway_and_no_cookie_meets_its_login_page(kfp: KfpServer, tmp_path: Path) -> None:
+    kfp.door = Door(cookie="authservice_session=abc")
+    error = refusal(connect(kfp))
+    assert "login page" in str(error)
+    assert "--cookie-file" in str(error)
+    assert error.exit_code == 2
+    cookie = tmp_path / "cookie"
+    cookie.write_text("authservice_session=abc\n")
+    assert find_experiment(connect(kfp, cookie_file=cookie), "any") is None
+
+
+def test_an_html_page_is_not_taken_for_an_empty_answer(kfp: KfpServer) -> None:
+    kfp.faults.add(Fault("login page", times=2))
+    assert "login page" in str(refusal(connect(kfp)))
+    with pytest.raises(InputError, match="login page"):
+        check_backend(connect(kfp), None)
+
+
+def test_a_context_that_kfp_saved_for_another_host_is_not_sent(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved = tmp_path / ".config" / "kfp" / "context.json"
+    saved.parent.mkdir(parents=True)
+    saved.write_text('{"namespace": "else", "client_authentication_cookie": "authservice_session=abc"}')
+    kfp.door = Door(cookie="authservice_session=abc")
+    assert "login page" in str(refusal(connect(kfp)))
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "exit_code", "attempts"),
+    [
+        (400, "refused", 2, 1),
+        (401, "--token-file", 2, 1),
+        (403, "--namespace", 2, 1),
+        (404, "--host", 2, 1),
+        (409, "already", 1, 1),
+        (429, "too many requests", 1, QUICK.attempts),
+        (500, "try again later", 1, QUICK.attempts),
+        (502, "try again later", 1, QUICK.attempts),
+        (503, "try again later", 1, QUICK.attempts),
+    ],
+)
+def test_each_refusal_is_one_line_that_says_what_to_do(kfp: KfpServer, status: int, said: str, exit_code: int, attempts: int) -> None:
+    kfp.faults.add(Fault("refuse", times=100, status=status))
+    error = refusal(connect(kfp))
+    assert (error.status, error.exit_code) == (status, exit_code)
+    assert str(error).startswith(kfp.url)
+    assert said in str(error)
+    assert "as the test wants it" in str(error)
+    assert len(kfp.requests) == attempts
+
+
+@pytest.mark.parametrize("kind", ["refuse", "drop", "lose answer", "cut answer"])
+def test_reading_goes_on_after_a_moment_of_trouble(kfp: KfpServer, kind: Kind) -> None:
+    kfp.faults.add(Fault(kind, times=QUICK.attempts - 1))
+    assert find_experiment(connect(kfp), "any") is None
+    assert len(kfp.requests) == QUICK.attempts
+
+
+def test_the_server_says_how_long_to_wait(kfp: KfpServer) -> None:
+    kfp.faults.add(Fault("refuse", status=429, retry_after="0"))
+    slow = Patience(first_delay_s=60.0, longest_delay_s=60.0)
+    began_s = time.monotonic()
+    find_experiment(connect(kfp, patience=slow), "any")
+    assert time.monotonic() - began_s < 30
+
+
+def test_what_is_asked_for_is_waited_for_within_limits() -> None:
+    error = KubeflowError("busy", retry_after_s=3600.0)
+    assert Patience().delay_s(1, error) == Patience().longest_delay_s
+    delays = [Patience().delay_s(attempt, KubeflowError("busy")) for attempt in range(1, 10)]
+    assert delays == sorted(delays)
+    assert delays[-1] <= Patience().longest_delay_s
+
+
+def test_a_server_that_does_not_answer_in_time_is_said(kfp: KfpServer) -> None:
+    kfp.faults.add(Fault("slow", delay_s=2.0, times=2))
+    error = refusal(connect(kfp, patience=Patience(read_timeout_s=0.1, attempts=2, first_delay_s=0.01)))
+    assert "did not answer in time" in str(error)
+    assert error.may_have_acted
+
+
+def test_making_something_is_not_repeated_blindly(kfp: KfpServer) -> None:
+    connection = connect(kfp)
+    kinds: tuple[Kind, ...] = ("lose answer", "cut answer")
+    for kind in kinds:
+        kfp.faults.add(Fault(kind, at=r"POST .*/experiments$"))
+        identifier = ensure_experiment(connection, kind)
+        assert [item["experiment_id"] for item in kfp.state.experiments.values() if item["display_name"] == kind] == [identifier]
+    assert kfp.count("POST", "/experiments") == 2
+
+
+def test_two_that_make_the_same_at_once_get_the_same(kfp: KfpServer) -> None:
+    made: list[str] = []
+    kfp.before_next("POST", "/experiments", lambda: made.append(kfp.state.create_experiment({"display_name": "shared"})["experiment_id"]))
+    assert [ensure_experiment(connect(kfp), "shared")] == made
+
+
+def test_nobody_listens(kfp: KfpServer) -> None:
+    with running_kfp() as gone:
+        pass
+    error = refusal(Connection(ConnectionSettings(host=gone.url, patience=QUICK)))
+    assert "Connection refused" in str(error)
+    assert error.exit_code == 2
+    assert not error.may_have_acted
+
+
+def test_a_host_that_no_name_server_knows() -> None:
+    error = refusal(Connection(ConnectionSettings(host="http://kfp.invalid", patience=Patience(attempts=1))))
+    assert "cannot be resolved" in str(error)
+
+
+def test_a_certificate_that_nobody_trusts_is_refused_until_its_authority_is_named(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", *subject]
+    subprocess.run([*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with running_kfp(tls=context) as kfp:
+        untrusted = refusal(connect(kfp))
+        assert "--ca-file" in str(untrusted)
+        assert untrusted.exit_code == 2
+        assert find_experiment(connect(kfp, ca_file=certificate), "any") is None
+
+
+def test_tls_to_a_server_without_is_said(kfp: KfpServer) -> None:
+    connection = Connection(ConnectionSettings(host=kfp.url.replace("http:", "https:"), patience=QUICK))
+    assert "does not speak TLS" in str(refusal(connection))
+
+
+def test_every_page_of_a_list_is_read(kfp: KfpServer) -> None:
+    connection = connect(kfp)
+    for number in range(205):
+        kfp.state.create_experiment({"display_name": f"experiment {number}"})
+    assert len(list(every(connection.experiments.experiment_service_list_experiments, "experiments"))) == 205
+    assert kfp.count("GET", "/experiments") == 3
+
+
+@pytest.mark.parametrize("tag", ["2.14.0", "2.14.3", "2.17.0", "2.20.0-rc.1", "v2.15.0"])
+def test_a_backend_that_is_new_enough(kfp: KfpServer, tag: str) -> None:
+    kfp.tag_name = tag
+    backend = check_backend(connect(kfp), None)
+    assert backend.version >= MINIMUM_BACKEND
+    assert not backend.is_multi_user
+
+
+@pytest.mark.parametrize("tag", ["2.13.0", "2.0.5", "1.8.22", "unknown", "master", None])
+def test_a_backend_that_is_too_old_or_unknown(kfp: KfpServer, tag: str | None) -> None:
+    kfp.tag_name = tag
+    with pytest.raises(InputError, match=str(MINIMUM_BACKEND).replace(".", r"\.")) as refused:
+        check_backend(connect(kfp), None)
+    assert "\n" not in str(refused.value)
+
+
+def test_where_there_are_many_users_one_must_say_who(kfp: KfpServer) -> None:
+    with running_kfp(is_multi_user=True) as shared:
+        with pytest.raises(InputError, match="--namespace"):
+            check_backend(connect(shared), None)
+        connection = connect(shared)
+        check_backend(connection, "from-config")
+        assert connection.namespace == "from-config"
+        connection = connect(shared, namespace="from-option")
+        assert check_backend(connection, "from-config").pods_namespace == "from-option"
+        assert find_experiment(connection, "any") is None
+    single = connect(kfp, namespace="named-all-the-same")
+    assert check_backend(single, None).pods_namespace == "named-all-the-same"
+    assert single.namespace is None
+
+
+def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = tmp_path / "token"
+    here.write_text("x")
+    binary = tmp_path / "binary"
+    binary.write_text("a\nb")
+    for settings, said in [
+        (ConnectionSettings(), "--host"),
+        (ConnectionSettings(host="kubeflow.example.org"), "is not a URL"),
+        (ConnectionSettings(host="https://me:pass@kubeflow.example.org"), "--token-file"),
+        (ConnectionSettings(host="http://x", token_file=tmp_path / "none"), "cannot be read"),
+        (ConnectionSettings(host="http://x", token_file=binary), "one line"),
+        (ConnectionSettings(host="http://x", token_file=here, cookie_file=here), "one of them"),
+        (ConnectionSettings(host="http://x", ca_file=tmp_path / "none"), "--ca-file"),
+    ]:
+        with pytest.raises(InputError) as refused:
+            Connection(settings)
+        assert said in str(refused.value)
+        assert "pass" not in str(refused.value).replace("password", "")
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    assert Connection(ConnectionSettings()).host == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"

@@ -1,0 +1,129 @@
+"""Submitting and uploading: what KFP is given, that it is given once, and that a refused run leaves nothing behind."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edgepress.errors import InputError
+from edgepress_pipelines.kubeflow.errors import KubeflowError
+from edgepress_pipelines.kubeflow.preflight import check_run
+from edgepress_pipelines.kubeflow.submit import submit_run
+from edgepress_pipelines.kubeflow.upload import PIPELINE_NAME, upload_version, version_name
+from tests.kfp_api.faults import Fault, Kind
+from tests.kfp_api.server import Door, KfpServer, running_kfp
+from tests.pipelines.cluster_project import STORAGE, connect, package_in, read_config
+
+
+@pytest.fixture
+def kfp() -> Iterator[KfpServer]:
+    with running_kfp() as running:
+        yield running
+
+
+def no_word(line: str) -> None:
+    raise AssertionError(line)
+
+
+def test_a_run_is_given_its_pipeline_its_parameters_and_its_place(kfp: KfpServer, tmp_path: Path) -> None:
+    config = read_config(tmp_path, resources={"kubeflow": {"storage_uri": STORAGE, "service_account": "edgepress-runner"}})
+    package = package_in(tmp_path, config)
+    submitted = submit_run(config, connect(kfp), package)
+    run = kfp.only_run()
+    assert run["run_id"] == submitted.run_id
+    assert run["display_name"] == submitted.name
+    assert submitted.name.startswith("digits ")
+    assert run["service_account"] == "edgepress-runner"
+    assert run["runtime_config"]["parameters"] == package.parameters
+    assert kfp.state.experiments[run["experiment_id"]]["display_name"] == "edgepress"
+    version = kfp.state.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
+    assert version["name"] == version_name(package.pipeline) == submitted.version.name
+    assert kfp.state.pipelines[version["pipeline_id"]]["display_name"] == PIPELINE_NAME
+    assert submitted.url == f"{kfp.url}/#/runs/details/{submitted.run_id}"
+
+
+def test_the_same_content_is_uploaded_once_and_other_content_is_another_version(kfp: KfpServer, tmp_path: Path) -> None:
+    connection = connect(kfp)
+    package = package_in(tmp_path, read_config(tmp_path))
+    first, again = (upload_version(connection, package.pipeline, "") for _ in range(2))
+    assert (first.is_new, again.is_new) == (True, False)
+    assert again.version_id == first.version_id
+    assert kfp.count("POST", "/pipelines/upload_version") == 1
+    package.pipeline.write_bytes(package.pipeline.read_bytes() + b"# more\n")
+    other = upload_version(connection, package.pipeline, "")
+    assert other.is_new
+    assert other.pipeline_id == first.pipeline_id
+    assert len(kfp.state.versions) == 2
+    assert len(kfp.state.pipelines) == 1
+
+
+def test_two_runs_share_one_version(kfp: KfpServer, tmp_path: Path) -> None:
+    config = read_config(tmp_path)
+    package = package_in(tmp_path, config)
+    runs = {submit_run(config, connect(kfp), package).run_id for _ in range(2)}
+    assert set(kfp.state.runs) == runs
+    assert len(kfp.state.versions) == len(kfp.state.experiments) == 1
+
+
+@pytest.mark.parametrize("kind", ["drop", "lose answer", "cut answer", "refuse"])
+@pytest.mark.parametrize("at", ["/runs", "/pipelines/upload_version", "/pipelines", "/experiments"])
+def test_an_answer_that_is_lost_starts_no_second_run(kfp: KfpServer, tmp_path: Path, kind: Kind, at: str) -> None:
+    config = read_config(tmp_path)
+    kfp.faults.add(Fault(kind, at=f"POST .*{at}$", times=2))
+    submitted = submit_run(config, connect(kfp), package_in(tmp_path, config))
+    assert set(kfp.state.runs) == {submitted.run_id}
+    assert len(kfp.state.pipelines) == len(kfp.state.versions) == len(kfp.state.experiments) == 1
+
+
+def test_a_server_that_stays_down_is_given_up_on(kfp: KfpServer, tmp_path: Path) -> None:
+    config = read_config(tmp_path)
+    kfp.faults.add(Fault("refuse", at="POST .*/runs$", times=100, status=503))
+    with pytest.raises(KubeflowError) as failed:
+        submit_run(config, connect(kfp), package_in(tmp_path, config))
+    assert failed.value.exit_code == 1
+    assert kfp.state.runs == {}
+
+
+def test_a_run_in_a_namespace_of_its_own(tmp_path: Path) -> None:
+    with running_kfp(is_multi_user=True) as kfp:
+        kfp.door = Door(tokens={"secret": frozenset({"team"})})
+        token = tmp_path / "token"
+        token.write_text("secret")
+        config = read_config(tmp_path, resources={"kubeflow": {"storage_uri": STORAGE, "namespace": "team"}})
+        connection = connect(kfp, token_file=token)
+        check_run(config, connection, None, lambda line: None)
+        submit_run(config, connection, package_in(tmp_path, config))
+        assert kfp.only_run()["namespace"] == "team"
+        assert {item["namespace"] for item in (*kfp.state.pipelines.values(), *kfp.state.experiments.values())} == {"team"}
+
+
+def test_a_namespace_that_is_not_ones_own_is_refused_before_anything_is_there(tmp_path: Path) -> None:
+    with running_kfp(is_multi_user=True) as kfp:
+        kfp.door = Door(tokens={"secret": frozenset({"team"})})
+        token = tmp_path / "token"
+        token.write_text("secret")
+        with pytest.raises(InputError, match="403"):
+            check_run(read_config(tmp_path), connect(kfp, token_file=token, namespace="others"), None, no_word)
+        assert kfp.state.is_empty()
+
+
+@pytest.mark.parametrize("fault", [Fault("login page"), Fault("refuse", status=401), Fault("refuse", status=404, at="experiments")])
+def test_what_preflight_finds_is_wrong_input(kfp: KfpServer, tmp_path: Path, fault: Fault) -> None:
+    kfp.faults.add(fault)
+    with pytest.raises(InputError) as refused:
+        check_run(read_config(tmp_path), connect(kfp), None, no_word)
+    assert "\n" not in str(refused.value)
+    assert kfp.state.is_empty()
+
+
+def test_a_run_needs_a_place_for_what_it_gives(kfp: KfpServer, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"resources\.kubeflow\.storage_uri"):
+        check_run(read_config(tmp_path, resources={}), connect(kfp), None, no_word)
+
+
+def test_what_cannot_be_checked_is_said_in_one_line(kfp: KfpServer, tmp_path: Path) -> None:
+    said: list[str] = []
+    check_run(read_config(tmp_path), connect(kfp), None, said.append)
+    (line,) = said
+    assert "Secret edgepress-s3 in namespace kubeflow" in line
+    assert "--kube-context" in line

@@ -1,0 +1,126 @@
+"""A real receiver on loopback in this process, whose checks are counted, and requests to it."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgepress.telemetry import CheckOutcome
+from edgepress_pipelines.kubeflow.receiver.core import ReceiverState
+from edgepress_pipelines.kubeflow.receiver.handler import Services
+from edgepress_pipelines.kubeflow.receiver.metrics import ReceiverMetrics
+from edgepress_pipelines.kubeflow.receiver.pending import Delays
+from edgepress_pipelines.kubeflow.receiver.server import ReceiverServer
+from edgepress_pipelines.kubeflow.receiver.token_file import TokenFile
+from edgepress_pipelines.kubeflow.receiver.worker import Worker
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+PAYLOADS = Path(__file__).parent / "receiver_payloads"
+WAIT_S = 30.0
+
+
+def payload(name: str) -> bytes:
+    return (PAYLOADS / f"{name}.json").read_bytes()
+
+
+@dataclass
+class CountedChecks:
+    """What a worker calls, and how often it did. Each call takes the next answer, or says that nothing changed."""
+
+    answers: list[CheckOutcome | Exception] = field(default_factory=list)
+    hold: threading.Event | None = None
+    begun: int = 0
+    done: int = 0
+    _changed: threading.Condition = field(default_factory=threading.Condition)
+
+    def __call__(self) -> CheckOutcome:
+        with self._changed:
+            self.begun += 1
+            answer = self.answers.pop(0) if self.answers else "unchanged"
+            self._changed.notify_all()
+        if self.hold is not None:
+            assert self.hold.wait(WAIT_S)
+        with self._changed:
+            self.done += 1
+            self._changed.notify_all()
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def wait_for(self, *, begun: int = 0, done: int = 0) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.begun >= begun and self.done >= done, WAIT_S), (self.begun, self.done)
+
+
+@dataclass
+class RunningReceiver:
+    server: ReceiverServer
+    worker: Worker
+    checks: CountedChecks
+    metrics: ReceiverMetrics
+    token_file: Path
+
+    @property
+    def port(self) -> int:
+        return self.server.server_port
+
+
+@contextmanager
+def running_receiver(
+    folder: Path,
+    *,
+    checks: CountedChecks | None = None,
+    delays: Delays | None = None,
+    state: ReceiverState | None = None,
+    watched: tuple[str, ...] = (),
+    deadline_s: float = 10.0,
+) -> Iterator[RunningReceiver]:
+    counted = checks or CountedChecks()
+    token_file = folder / "token"
+    token_file.write_text(f"{TOKEN}\n")
+    metrics = ReceiverMetrics("digits")
+    worker = Worker(counted, metrics.count_check, delays or Delays(debounce_s=0.0, first_retry_s=0.0, longest_retry_s=0.0), state)
+    with ReceiverServer("127.0.0.1", 0, Services(worker, TokenFile(token_file), metrics, lambda: watched, deadline_s)) as server:
+        listener = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        listener.start()
+        worker.start()
+        try:
+            yield RunningReceiver(server, worker, counted, metrics, token_file)
+        finally:
+            server.shutdown()
+            listener.join()
+            assert worker.stop(WAIT_S)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def request(
+    port: int, method: str, path: str, body: bytes | None = None, *, token: str | None = TOKEN, headers: dict[str, str] | None = None
+) -> Answer:
+    """One request, as a sender makes it."""
+    sent = dict(headers or {})
+    if token is not None:
+        sent["Authorization"] = f"Bearer {token}"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=WAIT_S)
+    try:
+        connection.request(method, path, body, sent)
+        answer = connection.getresponse()
+        return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
+    finally:
+        connection.close()
+
+
+def post(port: int, path: str, body: bytes, *, token: str | None = TOKEN) -> Answer:
+    return request(port, "POST", path, body, token=token)

@@ -1,0 +1,199 @@
+"""The fingerprint of a run: it changes with whatever can change a verdict, and with nothing else."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edgepress import images
+from edgepress.contracts.last_verdict import Fingerprint
+from edgepress.errors import DataError, InputError, StorageError
+from edgepress.storage import open_store
+from edgepress.storage.embedded import EmbeddedStore
+from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.dataset_source import digest_source
+from edgepress_pipelines.kubeflow.fingerprint import run_fingerprint, take_fingerprint
+from tests.unit.store_environment import only
+
+
+@dataclass(frozen=True)
+class Lock:
+    digests: Mapping[str, str]
+
+
+def lock(registry: str = "registry.example.org/ml", **changed: str) -> Lock:
+    numbers = {images.TRAINER: "1", images.EVALUATOR: "2", images.RELEASER: "3", "edgepress/agent": "4"}
+    numbers |= {f"edgepress/{name}": number for name, number in changed.items()}
+    return Lock({name: f"{registry}/{name}@sha256:{number * 64}" for name, number in numbers.items()})
+
+
+CONFIG = """
+name: pets
+dataset: {source: pets.npz}
+baseline: {module: model.py}
+recipes: [{recipe: int8}, {recipe: pruned, prune: {final_sparsity: 0.5}}]
+gate: {accuracy: {max_drop: 0.02}}
+schedule: {cron: "0 3 * * *"}
+resources: {kubeflow: {storage_uri: s3://edgepress/runs}}
+"""
+MODULE = "def build_model(**params):\n    return None\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "config.yaml").write_text(CONFIG)
+    (folder / "model.py").write_text(MODULE)
+    (folder / "pets.npz").write_bytes(b"one")
+    return folder
+
+
+def taken(project: Path, *overrides: str, with_lock: Lock | None = None) -> Fingerprint:
+    return take_fingerprint(load_config(project / "config.yaml", overrides), with_lock or lock())
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "schedule.cron=0 4 * * *",
+        "schedule=null",
+        "resources.parallelism=2",
+        "resources.kubeflow.parallelism=2",
+        "resources.kubeflow.trainer.cpu='8'",
+        "resources.kubeflow.trainer.accelerator={type: nvidia.com/gpu}",
+        "resources.kubeflow.evaluator.memory=8Gi",
+        "resources.kubeflow.evaluator.timeout_s=60",
+        "resources.kubeflow.labels={team: pets}",
+        "resources.kubeflow.tolerations=[{operator: Exists}]",
+        "resources.kubeflow.storage_uri=s3://elsewhere",
+        "dataset.seed=0",
+        "recipes.int8.convert={}",
+    ],
+)
+def test_what_changes_no_verdict_leaves_it_alone(project: Path, override: str) -> None:
+    assert taken(project, override) == taken(project)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "name=cats",
+        "dataset.seed=1",
+        "dataset.test_fraction=0.3",
+        "baseline.params={units: 3}",
+        "baseline.train.epochs=3",
+        "recipes.int8.convert.quantization=float16",
+        "recipes.pruned.prune.final_sparsity=0.6",
+        "gate.accuracy.max_drop=0.03",
+        "benchmark.rounds=60",
+        "release.uri=s3://elsewhere/releases",
+        "resources.kubeflow.evaluator.cpu='2'",
+        "resources.kubeflow.node_selector={hardware: pi5}",
+    ],
+)
+def test_a_setting_that_can_change_a_verdict_changes_the_configuration_alone(project: Path, override: str) -> None:
+    assert taken(project, override).differences(taken(project)) == ("the configuration",)
+
+
+def test_files_count_by_content_and_not_by_place(project: Path, tmp_path: Path) -> None:
+    before = taken(project)
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(project, moved)
+    assert taken(moved) == before
+    (moved / "model.py").write_text(MODULE + "# comment\n")
+    assert taken(moved).differences(before) == ("the configuration",)
+    (moved / "pets.npz").write_bytes(b"two")
+    assert taken(moved).differences(before) == ("the dataset", "the configuration")
+
+
+def test_an_adopted_model_counts_by_content(project: Path) -> None:
+    (project / "model.h5").write_bytes(b"weights")
+    adopt = ("baseline={from: model.h5}",)
+    before = taken(project, *adopt)
+    (project / "model.h5").write_bytes(b"Weights")
+    assert taken(project, *adopt).differences(before) == ("the configuration",)
+
+
+def test_code_is_the_images_of_tasks_wherever_they_are_pulled_from(project: Path) -> None:
+    before = taken(project)
+    assert taken(project, with_lock=lock(registry="mirror.example.org")) == before
+    assert taken(project, with_lock=lock(agent="9")) == before
+    for name in ("trainer", "evaluator", "releaser"):
+        assert taken(project, with_lock=lock(**{name: "9"})).differences(before) == ("the code",)
+
+
+def test_an_image_that_is_not_locked_is_named(project: Path) -> None:
+    with pytest.raises(InputError, match=r"the image lock has no edgepress/evaluator"):
+        taken(project, with_lock=Lock({images.TRAINER: "registry/trainer@sha256:1"}))
+
+
+def test_the_parameter_is_read_back_as_it_was(project: Path) -> None:
+    text = run_fingerprint(load_config(project / "config.yaml"), lock())
+    assert Fingerprint.from_parameter(text) == taken(project)
+    assert len(text) < 300
+    for other in ("", "sha256:1", "{}", text.replace("sha256", "md5")):
+        assert Fingerprint.from_parameter(other) is None
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
+        yield server
+
+
+def test_objects_count_by_listing(server: EmbeddedStore) -> None:
+    store, _ = open_store("s3://data/pets")
+    for key in ("pets/cat/1.png", "pets/dog/1.png"):
+        store.put_bytes(key, key.encode())
+    before = digest_source("s3://data/pets", "dataset.source")
+    assert digest_source("s3://data/pets/", "dataset.source") == before
+    # A neighbour, the mark of a folder and the same content written again change nothing.
+    store.put_bytes("pets-old/cat/1.png", b"other")
+    store.put_bytes("pets/bird/", b"")
+    store.put_bytes("pets/cat/1.png", b"pets/cat/1.png")
+    assert digest_source("s3://data/pets", "dataset.source") == before
+    digests = {before}
+    for key, content in (("pets/cat/1.png", b"pets/cat/2.png"), ("pets/cat/2.png", b""), ("pets/dog/2.png", b"")):
+        store.put_bytes(key, content)
+        digests.add(digest_source("s3://data/pets", "dataset.source"))
+    store.delete("pets/cat/1.png")
+    digests.add(digest_source("s3://data/pets", "dataset.source"))
+    assert len(digests) == 5
+
+
+def test_one_object_is_itself_and_not_what_begins_like_it(server: EmbeddedStore) -> None:
+    store, _ = open_store("s3://data/sets")
+    store.put_bytes("sets/a.npz", b"one")
+    before = digest_source("s3://data/sets/a.npz", "dataset.source")
+    store.put_bytes("sets/a.npz.part", b"two")
+    assert digest_source("s3://data/sets/a.npz", "dataset.source") == before
+    store.put_bytes("sets/a.npz", b"two")
+    assert digest_source("s3://data/sets/a.npz", "dataset.source") != before
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("s3://data/absent", "dataset.source: s3://data/absent: the store holds nothing there"),
+        ("s3://data/absent.npz", "dataset.source: s3://data/absent.npz: there is no such object in the store"),
+        ("/absent/pets", "dataset.source: /absent/pets cannot be read here (No such file or directory)"),
+    ],
+)
+def test_what_is_not_there_is_said(server: EmbeddedStore, source: str, expected: str) -> None:
+    with pytest.raises(DataError) as raised:
+        digest_source(source, "dataset.source")
+    assert str(raised.value) == expected
+
+
+def test_a_refusing_store_is_said_in_one_line(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(StorageError, match=r"^dataset\.source: http.*credentials were not accepted") as raised:
+        digest_source("s3://data/pets", "dataset.source")
+    assert "\n" not in str(raised.value)
+
+
+def test_built_in_sets_are_their_names() -> None:
+    assert digest_source("digits", "dataset.source") != digest_source("fashion-mnist", "dataset.source")

@@ -1,0 +1,316 @@
+"""The receiver over real HTTP on loopback: who gets in, what is answered, and what comes of it."""
+
+import json
+import logging
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from edgepress.errors import InputError, StorageError
+from edgepress_pipelines.kubeflow.receiver.core import ReceiverState
+from edgepress_pipelines.kubeflow.receiver.handler import MAX_BODY_BYTES
+from edgepress_pipelines.kubeflow.receiver.pending import Delays
+from edgepress_pipelines.kubeflow.receiver.rate_limit import TokenBucket
+from edgepress_pipelines.kubeflow.receiver.serve import parse_listen
+from edgepress_pipelines.kubeflow.receiver.server import MAX_CONNECTIONS
+from edgepress_pipelines.kubeflow.receiver.token_file import TokenFile
+from tests.unit.running_receiver import TOKEN, CountedChecks, RunningReceiver, payload, post, request, running_receiver
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[RunningReceiver]:
+    with running_receiver(tmp_path, watched=("s3://data/x",)) as receiver:
+        receiver.checks.wait_for(done=1)
+        yield receiver
+
+
+def counted(receiver: RunningReceiver) -> dict[str, float]:
+    """The receiver's samples, as a scrape gives them."""
+    text = request(receiver.port, "GET", "/metrics", token=None).body.decode()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))}
+
+
+def test_the_start_is_caught_up_with_one_check(receiver: RunningReceiver) -> None:
+    assert counted(receiver)['edgepress_trigger_checks_total{outcome="unchanged",pipeline="digits"}'] == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/events/s3", "aws_object_created"),
+        ("/events/s3", "minio_object_created"),
+        ("/events/s3", "eventbridge_object_created"),
+        ("/events/s3", "seaweedfs_object_created"),
+        ("/events/alertmanager", "alertmanager_firing"),
+    ],
+)
+def test_an_event_is_one_check_however_often_it_is_told(receiver: RunningReceiver, path: str, name: str) -> None:
+    first = post(receiver.port, path, payload(name))
+    assert (first.status, first.json()) == (202, {"outcome": "accepted"})
+    receiver.checks.wait_for(done=2)
+    again = post(receiver.port, path, payload(name))
+    assert (again.status, again.json()) == (200, {"outcome": "duplicate"})
+    source = path.rpartition("/")[2]
+    samples = counted(receiver)
+    assert samples[f'edgepress_receiver_requests_total{{outcome="accepted",source="{source}"}}'] == 1
+    assert samples[f'edgepress_receiver_requests_total{{outcome="duplicate",source="{source}"}}'] == 1
+    assert receiver.checks.begun == 2
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/events/s3", payload("aws_test_event")),
+        ("/events/s3", payload("minio_object_accessed")),
+        ("/events/s3", payload("aws_object_created").replace(b'"data"', b'"other"')),
+        ("/events/s3", b'{"Records": []}'),
+        ("/events/alertmanager", payload("alertmanager_resolved")),
+    ],
+)
+def test_what_is_of_no_interest_is_no_check(receiver: RunningReceiver, path: str, body: bytes) -> None:
+    answer = post(receiver.port, path, body)
+    assert (answer.status, answer.json()) == (200, {"outcome": "ignored"})
+    assert receiver.checks.begun == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": ""},
+        {"Authorization": "Bearer"},
+        {"Authorization": f"Bearer {TOKEN[:-1]}"},
+        {"Authorization": f"Bearer {TOKEN}0"},
+        {"Authorization": f"Basic {TOKEN}"},
+        {"Authorization": TOKEN},
+    ],
+)
+def test_without_the_token_nobody_gets_in(receiver: RunningReceiver, headers: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        answer = request(receiver.port, "POST", "/events/s3", payload("aws_object_created"), token=None, headers=headers)
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert counted(receiver)['edgepress_receiver_requests_total{outcome="unauthorized",source="s3"}'] == 1
+    assert TOKEN[:-1] not in caplog.text
+    assert receiver.checks.begun == 1
+
+
+def test_a_rotated_token_counts_at_once(receiver: RunningReceiver) -> None:
+    event = payload("alertmanager_resolved")
+    receiver.token_file.write_text(f"{TOKEN}\n{'f' * 32}\n")
+    assert [post(receiver.port, "/events/alertmanager", event, token=token).status for token in (TOKEN, "f" * 32)] == [200, 200]
+    receiver.token_file.write_text("f" * 32)
+    assert [post(receiver.port, "/events/alertmanager", event, token=token).status for token in (TOKEN, "f" * 32)] == [401, 200]
+    assert request(receiver.port, "GET", "/readyz", token=None).status == 200
+    receiver.token_file.unlink()
+    assert post(receiver.port, "/events/alertmanager", event).status == 503
+    ready = request(receiver.port, "GET", "/readyz", token=None)
+    assert (ready.status, "cannot be read" in ready.json()["reason"]) == (503, True)
+    assert request(receiver.port, "GET", "/healthz", token=None).status == 200
+
+
+@pytest.mark.parametrize("content", ["", "\n \n", "short", "0123456789 abcdef", "0123456789abcdeü"])
+def test_a_file_without_a_good_token_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "token").write_text(content)
+    with pytest.raises(InputError, match="--receiver-token-file") as raised:
+        TokenFile(tmp_path / "token").read()
+    assert "short" not in str(raised.value).replace("shorter", "")
+
+
+def test_too_many_are_told_when_to_come_again_and_looked_into_all_the_same(tmp_path: Path) -> None:
+    state = ReceiverState(bucket=TokenBucket(capacity=2, refill_per_s=0.1))
+    with running_receiver(tmp_path, state=state) as receiver:
+        receiver.checks.wait_for(done=1)
+        resolved = payload("alertmanager_resolved")
+        answers = [post(receiver.port, "/events/alertmanager", resolved) for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert 5 <= int(answers[2].headers["retry-after"]) <= 10
+        receiver.checks.wait_for(done=2)
+        # Whoever has no token takes none of those of the others.
+        assert post(receiver.port, "/events/alertmanager", resolved, token=None).status == 401
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/events/s3", 405, "POST"),
+        ("DELETE", "/events/alertmanager", 405, "POST"),
+        ("POST", "/healthz", 405, "GET, HEAD"),
+        ("POST", "/metrics", 405, "GET, HEAD"),
+        ("POST", "/", 404, None),
+        ("GET", "/events", 404, None),
+        ("POST", "/events/s3/", 404, None),
+        ("GET", "/../etc/passwd", 404, None),
+        ("BREW", "/events/s3", 501, None),
+    ],
+)
+def test_other_methods_and_paths_are_refused(receiver: RunningReceiver, method: str, path: str, status: int, allow: str | None) -> None:
+    answer = request(receiver.port, method, path)
+    assert (answer.status, answer.headers.get("allow")) == (status, allow)
+    assert answer.headers["content-type"] == "application/json"
+    assert set(answer.json()) == {"error"}
+
+
+def test_health_is_also_told_to_head(receiver: RunningReceiver) -> None:
+    for path in ("/healthz", "/readyz"):
+        assert request(receiver.port, "GET", path, token=None).json() == {"status": "ok"}
+        assert (request(receiver.port, "HEAD", path, token=None).status, request(receiver.port, "HEAD", path, token=None).body) == (
+            200,
+            b"",
+        )
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"secret": "hunter2"}', b'{"Records": ["hunter2"]}'])
+def test_a_body_that_is_no_event_is_refused_and_not_repeated(
+    receiver: RunningReceiver, body: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        answer = post(receiver.port, "/events/s3", body)
+    assert answer.status == 400
+    assert "hunter2" not in answer.body.decode() + caplog.text
+    assert counted(receiver)['edgepress_receiver_requests_total{outcome="malformed",source="s3"}'] == 1
+
+
+def raw(receiver: RunningReceiver, sent: bytes) -> bytes:
+    """What comes back for these bytes, until the receiver closes."""
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+        connection.sendall(sent)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+        return received
+
+
+HEAD = f"POST /events/s3 HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"", 411),
+        (b"Transfer-Encoding: chunked\r\n", 411),
+        (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 411),
+        (b"Content-Length: 5\r\nContent-Length: 6\r\n", 411),
+        (b"Content-Length: -1\r\n", 411),
+        (b"Content-Length: +5\r\n", 411),
+        (f"Content-Length: {MAX_BODY_BYTES + 1}\r\n".encode(), 413),
+        (f"Content-Length: {'9' * 5000}\r\n".encode(), 413),
+        (b"".join(b"X-%d: 1\r\n" % number for number in range(200)), 431),
+        (b"X: " + b"1" * 70_000 + b"\r\n", 431),
+    ],
+)
+def test_lengths_are_strict(receiver: RunningReceiver, headers: bytes, status: int) -> None:
+    answer = raw(receiver, HEAD + headers + b"\r\n")
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_what_is_no_http_is_not_repeated(receiver: RunningReceiver) -> None:
+    assert b"hunter2" not in raw(receiver, b"hunter2 hunter2 hunter2 hunter2\r\n\r\n")
+
+
+def test_a_refused_body_does_not_reset_the_connection(receiver: RunningReceiver) -> None:
+    body = b" " * (MAX_BODY_BYTES - 1)
+    assert post(receiver.port, "/events/s3", body, token="wrong").status == 401
+    assert post(receiver.port, "/events/s3", body).status == 400
+
+
+def test_expectation_is_met_when_the_body_is_wanted(receiver: RunningReceiver) -> None:
+    body = payload("aws_object_created")
+    sent = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    assert raw(receiver, sent).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
+
+
+def test_slow_senders_hold_a_thread_until_the_deadline_and_no_longer(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, deadline_s=1.0) as receiver, ThreadPoolExecutor(3) as pool:
+
+        def drip(start: bytes) -> float:
+            """Send a byte every 50 ms; gives how long the receiver puts up with it."""
+            begun_s = time.monotonic()
+            with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+                connection.sendall(start)
+                connection.settimeout(0.05)
+                while time.monotonic() - begun_s < 20:
+                    try:
+                        connection.sendall(b"x")
+                        if not connection.recv(65536):
+                            break
+                    except TimeoutError:
+                        continue
+                    except OSError:
+                        break
+            return time.monotonic() - begun_s
+
+        starts = [b"", HEAD, HEAD + b"Content-Length: 100000\r\n\r\n"]
+        for lasted_s in pool.map(drip, starts):
+            assert 0.9 <= lasted_s <= 10
+        assert request(receiver.port, "GET", "/healthz").status == 200
+
+
+def test_connections_beyond_the_limit_are_closed_and_the_others_served(receiver: RunningReceiver) -> None:
+    idle = [socket.create_connection(("127.0.0.1", receiver.port), timeout=30) for _ in range(MAX_CONNECTIONS)]
+    try:
+        with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as one_more:
+            assert one_more.recv(1) == b""
+        for connection in idle[:8]:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+    finally:
+        for connection in idle:
+            connection.close()
+
+
+def test_events_at_the_same_time_are_one_check_more(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, delays=Delays(debounce_s=0.5)) as receiver, ThreadPoolExecutor(16) as pool:
+        receiver.checks.wait_for(done=1)
+
+        def tell(number: int) -> int:
+            body = re.sub(rb'"sequencer": "[^"]*"', b'"sequencer": "%016X"' % number, payload("minio_object_created"))
+            return post(receiver.port, "/events/s3", body).status
+
+        assert list(pool.map(tell, [*range(40), *range(40)])).count(202) == 40
+        receiver.checks.wait_for(done=2)
+        assert receiver.checks.begun == 2
+
+
+def test_an_event_during_a_check_is_another_check(tmp_path: Path) -> None:
+    checks = CountedChecks(hold=threading.Event())
+    assert checks.hold is not None
+    with running_receiver(tmp_path, checks=checks) as receiver:
+        checks.wait_for(begun=1)
+        assert post(receiver.port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
+        assert checks.begun == 1
+        checks.hold.set()
+        checks.wait_for(done=2)
+
+
+def test_a_check_that_fails_is_tried_until_it_does_not(tmp_path: Path) -> None:
+    checks = CountedChecks(answers=[StorageError("unreachable"), RuntimeError("a defect"), StorageError("unreachable"), "started"])
+    with running_receiver(tmp_path, checks=checks) as receiver:
+        checks.wait_for(done=4)
+        post(receiver.port, "/events/alertmanager", payload("alertmanager_firing"))
+        checks.wait_for(done=5)
+        while 'edgepress_trigger_checks_total{outcome="unchanged",pipeline="digits"}' not in (samples := counted(receiver)):
+            pass
+    assert samples['edgepress_trigger_checks_total{outcome="failed",pipeline="digits"}'] == 3
+    assert samples['edgepress_trigger_checks_total{outcome="started",pipeline="digits"}'] == 1
+    assert samples['edgepress_trigger_last_start_timestamp_seconds{pipeline="digits"}'] > 1e9
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [("0.0.0.0:8080", ("0.0.0.0", 8080)), ("localhost:0", ("localhost", 0)), ("[::]:80", ("::", 80))],
+)
+def test_addresses_to_listen_on(text: str, parsed: tuple[str, int]) -> None:
+    assert parse_listen(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["8080", ":8080", "::1:80", "host:", "host:65536", "http://host:80", "[host]:80"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(InputError, match="is not HOST:PORT"):
+        parse_listen(text)

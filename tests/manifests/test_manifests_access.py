@@ -14,6 +14,7 @@ ALLOWED_RULES: dict[str, list[dict[str, Any]]] = {
         {"apiGroups": ["argoproj.io"], "resources": ["workflowtaskresults"], "verbs": ["create", "patch"]},
     ],
     "edgepress-pipelines-client": [
+        {"apiGroups": ["pipelines.kubeflow.org"], "resources": ["pipelines"], "verbs": ["create", "get", "list"]},
         {"apiGroups": ["pipelines.kubeflow.org"], "resources": ["experiments"], "verbs": ["create", "get", "list"]},
         {"apiGroups": ["pipelines.kubeflow.org"], "resources": ["runs"], "verbs": ["create", "get", "list"]},
     ],

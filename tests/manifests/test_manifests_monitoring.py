@@ -90,7 +90,7 @@ def test_promtool_takes_every_expression_of_the_dashboard(tmp_path: Path) -> Non
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.parametrize(("where", "expression"), expressions())
+@pytest.mark.parametrize(("where", "expression"), expressions(), ids=[where for where, _ in expressions()])
 def test_only_metrics_and_labels_that_exist_are_used(where: str, expression: str) -> None:
     found = references(expression)
     assert found.metrics, f"{where}: no metric was found in {expression}"

@@ -38,7 +38,7 @@ class PipelineVersion:
 def version_name(package: Path) -> str:
     """The name of a compiled pipeline's version, from what its YAML says.
 
-    Not from its bytes: the comment that KFP's compiler puts first lists the keys of defaults in an order that changes from process to process.
+    Not from its bytes: the comment that KFP's compiler puts first lists the keys of defaults in an order that differs between processes.
     """
     documents = list(yaml.load_all(package.read_bytes(), _YAML_LOADER))
     content = json.dumps(documents, sort_keys=True, separators=(",", ":"))

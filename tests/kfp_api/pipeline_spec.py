@@ -10,6 +10,8 @@ from kfp.pipeline_spec import pipeline_spec_pb2
 
 from tests.kfp_api.messages import ApiError
 
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The loader in C takes a tenth of the time."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _TYPES: dict[str, tuple[type, ...]] = {
     "NUMBER_DOUBLE": (int, float),
@@ -28,7 +30,7 @@ def parse_pipeline(content: bytes) -> dict[str, Any]:
         ApiError: it is none that a cluster could run.
     """
     try:
-        documents = [document for document in yaml.safe_load_all(content) if document is not None]
+        documents = [document for document in yaml.load_all(content, _Loader) if document is not None]
     except yaml.YAMLError as error:
         raise ApiError(400, f"unable to decode yaml document: {error}") from error
     specs = [document for document in documents if isinstance(document, dict) and "pipelineInfo" in document]

@@ -17,7 +17,7 @@ from edgepress_pipelines.kubeflow.transport import Patience
 from tests.kfp_api.server import KfpServer
 from tests.unit.sample_verdict import verdict_of
 
-QUICK = Patience(connect_timeout_s=5, read_timeout_s=5, attempts=4, first_delay_s=0.01)
+QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, attempts=4, first_delay_s=0.01)
 """Does not keep a test waiting."""
 STORAGE = "s3://runs-bucket/edgepress"
 

@@ -19,9 +19,9 @@ from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
-PACE = Pace(first_poll_s=0.01, longest_poll_s=0.02, lost_limit_s=5.0, store_retry_s=0.02)
+PACE = Pace(first_poll_s=0.01, longest_poll_s=0.02, lost_limit_s=60.0, store_retry_s=0.02)
 
 
 @dataclass
@@ -98,7 +98,7 @@ def test_a_run_to_its_verdict(submitted: Submitted, kind: str, exit_code: int) -
     assert outcome.exit_code == exit_code
     assert outcome.message is None
     assert outcome.verdict is not None
-    assert [text for text in heard if text.endswith("succeeded")] == [
+    assert [text for text in heard if text.endswith(" succeeded") and "->" not in text] == [
         "ingest.None succeeded",
         "train.baseline succeeded",
         "convert.int8 succeeded",

@@ -49,7 +49,9 @@ def test_the_same_content_is_uploaded_once_and_other_content_is_another_version(
     assert (first.is_new, again.is_new) == (True, False)
     assert again.version_id == first.version_id
     assert kfp.count("POST", "/pipelines/upload_version") == 1
-    package.pipeline.write_bytes(package.pipeline.read_bytes() + b"# more\n")
+    package.pipeline.write_bytes(b"# another comment\n" + package.pipeline.read_bytes())
+    assert not upload_version(connection, package.pipeline, "").is_new
+    package.pipeline.write_bytes(package.pipeline.read_bytes().replace(b"enableCache: true", b"enableCache: false", 1))
     other = upload_version(connection, package.pipeline, "")
     assert other.is_new
     assert other.pipeline_id == first.pipeline_id

@@ -13,7 +13,19 @@ from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT
 from edgepress_pipelines.cli import app
 from tests.unit.sample_verdict import verdict_of
 
-HEAVY = ("tensorflow", "tf_keras", "kfp", "boto3", "matplotlib", "ai_edge_litert", "sklearn", "numpy", "edgepress.contracts")
+HEAVY = (
+    "tensorflow",
+    "tf_keras",
+    "kfp",
+    "kfp_server_api",
+    "kubernetes",
+    "boto3",
+    "matplotlib",
+    "ai_edge_litert",
+    "sklearn",
+    "numpy",
+    "edgepress.contracts",
+)
 EDGEPRESS = (sys.executable, "-c", "from edgepress_pipelines.cli import main; main()")
 
 runner = CliRunner()
@@ -37,7 +49,8 @@ def test_help_loads_nothing_heavy(tmp_path: Path) -> None:
 import sys
 from typer.testing import CliRunner
 from edgepress_pipelines.cli import app
-for arguments in (["--help"], ["run", "--help"], ["compile", "--help"], ["doctor", "--help"], ["report", "--help"], ["init", "--help"]):
+commands = (["run"], ["compile"], ["doctor"], ["report"], ["init"], ["submit"], ["upload"], ["schedule", "create"], ["runs", "follow"])
+for arguments in (["--help"], *([*command, "--help"] for command in commands)):
     assert CliRunner().invoke(app, arguments).exit_code == 0, arguments
 print([name for name in {HEAVY!r} if name in sys.modules])
 """

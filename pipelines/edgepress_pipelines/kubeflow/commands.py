@@ -53,7 +53,6 @@ def submit(
     console = make_console()
 
     from edgepress_pipelines.kubeflow.package import compiled
-    from edgepress_pipelines.kubeflow.run_record import read_run
     from edgepress_pipelines.kubeflow.submit import submit_run
 
     check(settings, connection, kube_context, no_cluster_check)
@@ -61,7 +60,7 @@ def submit(
         submitted = submit_run(settings, connection, package)
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:
-        follow_to_end(console, connection, read_run(connection, submitted.run_id), workdir, plain)
+        follow_to_end(console, connection, submitted.run_id, workdir, plain)
 
 
 def upload(

@@ -17,6 +17,7 @@ COOKIE_VARIABLE = "EDGEPRESS_KFP_COOKIE"
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 POD_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 """A ServiceAccount token of audience ``pipelines.kubeflow.org``, where KFP's documentation mounts it; the kubelet renews it."""
+_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 POD_TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - a name, KFP's own
 
 
@@ -75,6 +76,11 @@ class Connection:
 def in_cluster() -> bool:
     """Whether this process runs in a pod."""
     return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+def is_pod_with_account() -> bool:
+    """Whether this process runs in a pod whose ServiceAccount may be used to ask the Kubernetes API."""
+    return in_cluster() and _ACCOUNT_TOKEN.is_file()
 
 
 def _host(given: str | None) -> str:

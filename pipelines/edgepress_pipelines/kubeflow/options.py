@@ -71,17 +71,21 @@ def connect(
 
 def check(settings: "PipelineConfig", connection: "Connection", kube_context: str | None, no_cluster_check: bool) -> None:
     """Refuse whatever is known to be wrong before something is submitted; see ``check_run``."""
-    from edgepress_pipelines.kubeflow.connection import in_cluster
+    from edgepress_pipelines.kubeflow.connection import is_pod_with_account
     from edgepress_pipelines.kubeflow.preflight import check_run
 
     cluster = None
-    if not no_cluster_check and (kube_context is not None or in_cluster()):
+    if not no_cluster_check and (kube_context is not None or is_pod_with_account()):
         from edgepress_pipelines.kubeflow.cluster import Cluster
 
         cluster = Cluster(kube_context)
-    check_run(settings, connection, cluster, tell)
+    check_run(settings, connection, cluster, _say_nothing if no_cluster_check else tell)
 
 
 def tell(line: str) -> None:
     """A line for the user that is not the command's result."""
     typer.echo(line, err=True)
+
+
+def _say_nothing(line: str) -> None:
+    """The user has asked for it."""

@@ -20,7 +20,6 @@ from edgepress_pipelines.kubeflow.options import (
 
 if TYPE_CHECKING:
     from edgepress_pipelines.kubeflow.connection import Connection
-    from edgepress_pipelines.kubeflow.run_record import RunRecord
 
 runs = typer.Typer(no_args_is_help=True, help="Look at runs on Kubeflow.")
 
@@ -93,26 +92,29 @@ def follow(
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
     from edgepress_pipelines.kubeflow.preflight import check_backend
-    from edgepress_pipelines.kubeflow.run_record import read_run
 
     check_backend(connection, None)
-    follow_to_end(make_console(), connection, read_run(connection, run), workdir, plain)
+    follow_to_end(make_console(), connection, run, workdir, plain)
 
 
-def follow_to_end(console: Any, connection: "Connection", run: "RunRecord", workdir: Path, plain: bool) -> None:
-    """Follow a run with the display that fits the terminal, and leave with the exit code of its outcome."""
+def follow_to_end(console: Any, connection: "Connection", run: str, workdir: Path, plain: bool) -> None:
+    """Follow a run, by its identifier or name, with the display that fits the terminal; leave with the exit code of its outcome."""
     from edgepress_pipelines.display import choose_display
     from edgepress_pipelines.kubeflow.errors import KubeflowError
     from edgepress_pipelines.kubeflow.follow import follow_run
+    from edgepress_pipelines.kubeflow.run_record import read_run
 
-    again = f"the run goes on; follow it again with: edgepress runs follow {run.run_id}"
+    again = f"the run goes on; follow it again with: edgepress runs follow {run}"
     try:
-        with choose_display(console, f"EdgePress  {run.pipeline or run.name}", plain=plain) as display:
-            outcome = follow_run(connection, run, workdir, display)
+        record = read_run(connection, run)
+        with choose_display(console, f"EdgePress  {record.pipeline or record.name}", plain=plain) as display:
+            outcome = follow_run(connection, record, workdir, display)
     except KeyboardInterrupt:
         show_error(f"interrupted; {again}")
         raise typer.Exit(EXIT_FAILED) from None
     except KubeflowError as error:
+        if error.status == 404:
+            raise
         show_error(f"{error}; {again}")
         raise typer.Exit(EXIT_FAILED) from None
     end_with(console, outcome)

@@ -1,17 +1,20 @@
 """Pipeline versions in KFP, named by their content, so that the same content is there once."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kfp_server_api
+import yaml
 
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.listing import every, named
 from edgepress_pipelines.kubeflow.transport import create_once
 
 PIPELINE_NAME = "compress-and-release"
+_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAME_DIGITS = 32
 """Hexadecimal digits of the digest in a version's name. A name must do as a Kubernetes object's: no colon, not too long."""
 
@@ -22,7 +25,7 @@ class PipelineVersion:
 
     Attributes:
         pipeline_id, version_id: what runs refer to.
-        name: ``sha256-…``, from the compiled pipeline's bytes.
+        name: ``sha256-…``, from the compiled pipeline's content.
         is_new: False when the same content was there already.
     """
 
@@ -33,8 +36,13 @@ class PipelineVersion:
 
 
 def version_name(package: Path) -> str:
-    """The name of a compiled pipeline's version."""
-    return f"sha256-{hashlib.sha256(package.read_bytes()).hexdigest()[:_NAME_DIGITS]}"
+    """The name of a compiled pipeline's version, from what its YAML says.
+
+    Not from its bytes: the comment that KFP's compiler puts first lists the keys of defaults in an order that differs between processes.
+    """
+    documents = list(yaml.load_all(package.read_bytes(), _YAML_LOADER))
+    content = json.dumps(documents, sort_keys=True, separators=(",", ":"))
+    return f"sha256-{hashlib.sha256(content.encode()).hexdigest()[:_NAME_DIGITS]}"
 
 
 def upload_version(connection: Connection, package: Path, description: str) -> PipelineVersion:

@@ -1,0 +1,118 @@
+"""Lists of runs: what is shown of each, and that what cannot be read is said once."""
+
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from edgepress.errors import InputError, StorageError
+from edgepress_pipelines.kubeflow.package import Package
+from edgepress_pipelines.kubeflow.run_folder import RunFolder
+from edgepress_pipelines.kubeflow.run_record import read_run
+from edgepress_pipelines.kubeflow.runs import list_runs, show_runs
+from edgepress_pipelines.kubeflow.submit import submit_run
+from tests.kfp_api.server import KfpServer, running_kfp
+from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
+
+
+@pytest.fixture
+def kfp() -> Iterator[KfpServer]:
+    with running_kfp() as running:
+        yield running
+
+
+def submit(kfp: KfpServer, folder: Path, storage: str) -> str:
+    config = read_config(folder)
+    package = package_in(folder, config)
+    parameters: Any = package.parameters | {"context": f'{{"name": "digits", "storage": "{storage}"}}'}
+    return submit_run(config, connect(kfp), Package(pipeline=package.pipeline, parameters=parameters)).run_id
+
+
+def no_word(line: str) -> None:
+    raise AssertionError(line)
+
+
+def test_each_run_with_its_state_duration_and_outcome(kfp: KfpServer, tmp_path: Path) -> None:
+    storage = str(tmp_path / "store")
+    first, second, third = (submit(kfp, tmp_path, storage) for _ in range(3))
+    RunOnCluster(storage, first).finish("passed")
+    kfp.state.set_state(first, "RUNNING")
+    kfp.state.set_state(first, "SUCCEEDED")
+    kfp.state.set_state(second, "FAILED")
+    listed = list_runs(connect(kfp), "edgepress", 20, no_word)
+    assert [(item.run.run_id, item.run.state, item.outcome) for item in listed] == [
+        (third, "PENDING", None),
+        (second, "FAILED", None),
+        (first, "SUCCEEDED", "passed"),
+    ]
+    out = io.StringIO()
+    going_on = listed[0].run.created_at
+    assert going_on is not None
+    show_runs(Console(file=out, width=200), listed, now=going_on + timedelta(minutes=2, seconds=5))
+    lines = out.getvalue().splitlines()
+    assert "2m 05s" in lines[1]
+    assert lines[3].rstrip().endswith("passed")
+    assert "1970" not in out.getvalue()
+
+
+def test_only_the_newest_are_asked_for(kfp: KfpServer, tmp_path: Path) -> None:
+    runs = [submit(kfp, tmp_path, "") for _ in range(3)]
+    assert [item.run.run_id for item in list_runs(connect(kfp), "edgepress", 2, no_word)] == runs[:0:-1]
+
+
+def test_a_store_that_cannot_be_read_is_said_once(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        kfp.state.set_state(submit(kfp, tmp_path, str(tmp_path / "store")), "SUCCEEDED")
+
+    def refuse(self: object, key: str) -> bool:
+        raise StorageError("access denied")
+
+    monkeypatch.setattr("edgepress.storage.filesystem.FilesystemStore.exists", refuse)
+    said: list[str] = []
+    listed = list_runs(connect(kfp), "edgepress", 20, said.append)
+    assert [item.outcome for item in listed] == [None, None, None]
+    assert said == ["outcomes cannot be read: access denied"]
+
+
+def test_an_experiment_that_is_not_there(kfp: KfpServer) -> None:
+    with pytest.raises(InputError, match="there is no experiment 'other'"):
+        list_runs(connect(kfp), "other", 20, no_word)
+
+
+def test_a_run_is_found_by_its_identifier_and_by_its_name(kfp: KfpServer, tmp_path: Path) -> None:
+    run_id = submit(kfp, tmp_path, "")
+    connection = connect(kfp)
+    assert read_run(connection, run_id).name == kfp.only_run()["display_name"]
+    assert read_run(connection, kfp.only_run()["display_name"]).run_id == run_id
+    with pytest.raises(InputError, match="there is no run 'other'"):
+        read_run(connection, "other")
+
+
+def test_logs_that_are_not_there_are_explained(tmp_path: Path) -> None:
+    folder = RunFolder(str(tmp_path), "run")
+    with pytest.raises(InputError, match="no task has written one yet"):
+        folder.read_log("train")
+    tasks = RunOnCluster(str(tmp_path), "run")
+    tasks.write("logs/quantize.int8.log", b"one")
+    tasks.write("logs/quantize.int16.log", b"two")
+    tasks.write("logs/ingest.log", b"three \xff")
+    with pytest.raises(InputError, match=r"give one of: quantize\.int16, quantize\.int8"):
+        folder.read_log("quantize")
+    with pytest.raises(InputError, match=r"there are: ingest, quantize\.int16, quantize\.int8"):
+        folder.read_log("prune")
+    assert folder.read_log("ingest") == "three \ufffd"
+
+
+def test_an_event_or_a_verdict_of_another_kind_is_said(tmp_path: Path) -> None:
+    tasks = RunOnCluster(str(tmp_path), "run")
+    tasks.write("events/x.started.json", b'{"other": 1}')
+    tasks.write("verdict.json", b'{"schema_version": 99}')
+    folder = RunFolder(str(tmp_path), "run")
+    with pytest.raises(StorageError, match="not an event"):
+        folder.new_events()
+    with pytest.raises(StorageError, match=r"verdict\.json is none"):
+        folder.verdict()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from edgepress.contracts.digest import digest_file
 from edgepress.contracts.files import fsync_directory
 from edgepress.errors import StorageError
 
@@ -50,6 +51,10 @@ class FilesystemStore:
     def get_bytes(self, key: str) -> bytes:
         with self._explaining(key):
             return self._path(key).read_bytes()
+
+    def digest(self, key: str) -> str:
+        with self._explaining(key):
+            return digest_file(self._path(key))
 
     def download_file(self, key: str, path: Path) -> None:
         source = self._path(key)

@@ -8,9 +8,9 @@ from kfp import compiler
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import InputError
-from edgepress_pipelines.baseline_source import source_digest
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
-from edgepress_pipelines.parameters import pipeline_parameters, read_module
+from edgepress_pipelines.parameters import pipeline_parameters
+from edgepress_pipelines.run_inputs import locate_inputs
 
 STORAGE_MOUNT = "/mnt/edgepress"
 """Where a cluster mounts the volume of what outlives a run; a run may name another place."""
@@ -25,9 +25,7 @@ def compile_pipeline(config: PipelineConfig, output: Path) -> None:
     """
     if output.suffix not in (".yaml", ".yml"):
         raise InputError(f"{output}: a compiled pipeline is a .yaml file; give such a name to -o")
-    parameters = pipeline_parameters(
-        config, storage=STORAGE_MOUNT, data_root="", module_source=read_module(config), source_digest=source_digest(config)
-    )
+    parameters = pipeline_parameters(config, storage=STORAGE_MOUNT, data_root="", inputs=locate_inputs(config, STORAGE_MOUNT))
     pipeline = build_pipeline(BuildSettings(parallelism=config.resources.parallelism))
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:

@@ -73,7 +73,8 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
         policy: str,
         release_settings: str,
         data_root: str = "",
-        module_source: str = "",
+        module_uri: str = "",
+        module_digest: str = "",
         source_digest: str = "",
     ) -> None:
         def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
@@ -88,7 +89,9 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             return component(context=context, **inputs).set_caching_options(False)
 
         data = fresh(ingest, settings=dataset, root=data_root).set_display_name("ingest").outputs["dataset"]
-        trained = cached(train, settings=baseline, module_source=module_source, source_digest=source_digest, dataset=data)
+        trained = cached(
+            train, settings=baseline, module_uri=module_uri, module_digest=module_digest, source_digest=source_digest, dataset=data
+        )
         reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs["output"]
         validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
 

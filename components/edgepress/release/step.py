@@ -9,7 +9,7 @@ from edgepress.contracts.config import ReleaseSettings
 from edgepress.contracts.files import new_directory
 from edgepress.release.bundle import build_bundle
 from edgepress.release.publish import publish_bundle
-from edgepress.storage import open_store
+from edgepress.storage import TASK_PATIENCE_S, open_store
 from edgepress.task import task
 
 
@@ -41,7 +41,7 @@ def release(*, name: str, run_id: str, settings: ReleaseSettings, verdict: Path,
             dataset=dataset,
             golden_examples=settings.golden_examples,
         )
-        store, prefix = open_store(settings.uri, settings.endpoint_url)
+        store, prefix = open_store(settings.uri, settings.endpoint_url, patience_s=TASK_PATIENCE_S)
         published = publish_bundle(bundle, store, prefix)
     bucket = settings.uri.removeprefix("s3://").partition("/")[0]
     return f"s3://{bucket}/{published}"

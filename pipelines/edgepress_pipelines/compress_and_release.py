@@ -82,7 +82,8 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
         benchmark_settings: str,
         policy: str,
         release_settings: str,
-        module_source: str = "",
+        module_uri: str = "",
+        module_digest: str = "",
         source_digest: str = "",
         fingerprint: str = "",
         node_selector: dict = {},  # type: ignore[type-arg]  # noqa: B006
@@ -114,7 +115,9 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             if build.pods is not None:
                 build.pods.mount_data(ingested)
             data = cached(locate, address=ingested.output).set_display_name("dataset").outputs["dataset"]
-            trained = cached(train, settings=baseline, module_source=module_source, source_digest=source_digest, dataset=data)
+            trained = cached(
+                train, settings=baseline, module_uri=module_uri, module_digest=module_digest, source_digest=source_digest, dataset=data
+            )
             reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs[
                 "output"
             ]

@@ -17,8 +17,6 @@ from edgepress_pipelines.yaml_reader import KeyPath, read_yaml
 
 SCHEMA_VERSION = 1
 MAX_CONFIG_BYTES = 1_000_000
-MAX_MODULE_BYTES = 40_000
-"""The module travels as a task's parameter, and all of a task's parameters together must stay below 60 kB."""
 
 _MODEL_SUFFIXES = (".h5", ".keras")
 
@@ -190,13 +188,8 @@ class _Draft:
         key = ("baseline", "module")
         if not module.is_file():
             raise self.error(key, f"there is no file {module}; give a Python file that defines build_model")
-        source = module.read_bytes()
-        if len(source) > MAX_MODULE_BYTES:
-            raise self.error(
-                key, f"{module} has {len(source)} bytes, more than the {MAX_MODULE_BYTES} that fit in a task's parameters; shorten it"
-            )
         try:
-            tree = ast.parse(source.decode("utf-8"))
+            tree = ast.parse(module.read_bytes().decode("utf-8"))
         except UnicodeDecodeError as error:
             raise self.error(key, f"{module} is not UTF-8 text (byte {error.start})") from error
         except (SyntaxError, ValueError) as error:

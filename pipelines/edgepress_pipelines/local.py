@@ -9,14 +9,14 @@ from edgepress.contracts.release import MANIFEST_NAME
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
 from edgepress.storage import join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress_pipelines.baseline_source import source_digest
 from edgepress_pipelines.code_digest import code_digest
 from edgepress_pipelines.compress_and_release import CACHED_STEPS
 from edgepress_pipelines.display import RunListener
 from edgepress_pipelines.engine import EngineRequest
 from edgepress_pipelines.engine_process import ENGINE_LOG_NAME, EngineProcess
-from edgepress_pipelines.parameters import pipeline_parameters, read_module, recipe_item
+from edgepress_pipelines.parameters import pipeline_parameters, recipe_item
 from edgepress_pipelines.plan import RunProgress, plan_tasks
+from edgepress_pipelines.run_inputs import place_inputs
 from edgepress_pipelines.run_outcome import RunOutcome, explain_failure, judged, published_uri
 from edgepress_pipelines.workdir import Workdir
 
@@ -26,7 +26,7 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
 
     Raises:
         InputError: something given is wrong; found before any task has started.
-        StorageError: the release's object store cannot be reached or refuses; found before any task has started.
+        StorageError: an object store that the run needs cannot be reached or refuses; found before any task has started.
         KeyboardInterrupt: interrupted; every child has been ended, and a second run goes on from what is finished.
     """
     workdir = Workdir(workdir_path)
@@ -37,8 +37,7 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
             parameters=pipeline_parameters(
                 config,
                 storage=str(workdir.path),
-                module_source=read_module(config),
-                source_digest=source_digest(config),
+                inputs=place_inputs(config, str(workdir.path)),
             ),
             parallelism=config.resources.parallelism,
             code_digests={component: code_digest(module) for component, module in CACHED_STEPS.items()},

@@ -1,12 +1,12 @@
 """From a configuration to the pipeline's parameters: JSON text per stage, so that integers stay integers on their way through KFP."""
 
 import json
-from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig, RecipeSettings
 from edgepress.contracts.run import RunContext
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import ConfigError
+from edgepress_pipelines.run_inputs import PlacedInputs
 
 STAGES = ("distill", "prune", "cluster", "quantize", "convert")
 """The stages of a recipe, in the order of the flow."""
@@ -20,25 +20,24 @@ MAX_PARAMETER_BYTES = 60_000
 PipelineParameters = dict[str, str | dict[str, str] | list[dict[str, str]]]
 
 
-def pipeline_parameters(
-    config: PipelineConfig, *, storage: str, module_source: str, source_digest: str, fingerprint: str = ""
-) -> PipelineParameters:
+def pipeline_parameters(config: PipelineConfig, *, storage: str, inputs: PlacedInputs, fingerprint: str = "") -> PipelineParameters:
     """The arguments of ``compress_and_release`` for one run. Those about pods mean nothing to the local runner.
 
     Raises:
-        ConfigError: the recipes or the user's module are too large to travel as parameters.
+        ConfigError: the settings are too large to travel as parameters.
     """
     kubeflow = config.resources.kubeflow
     parameters: PipelineParameters = {
         "context": settings_text(RunContext(name=config.name, storage=storage)),
         "dataset": settings_text(config.dataset),
-        "baseline": settings_text(config.baseline),
+        "baseline": settings_text(inputs.baseline),
         "recipes": [recipe_item(recipe) for recipe in config.recipes],
         "benchmark_settings": settings_text(config.benchmark),
         "policy": settings_text(config.gate),
         "release_settings": settings_text(config.release),
-        "module_source": module_source,
-        "source_digest": source_digest,
+        "module_uri": inputs.module_uri,
+        "module_digest": inputs.module_digest,
+        "source_digest": inputs.source_digest,
         "fingerprint": fingerprint,
         "node_selector": dict(kubeflow.node_selector),
         "tolerations": [toleration.model_dump(exclude_none=True) for toleration in kubeflow.tolerations],
@@ -49,7 +48,7 @@ def pipeline_parameters(
     if size_bytes > MAX_PARAMETER_BYTES:
         raise ConfigError(
             f"configuration {config.name}: its parameters take {size_bytes} bytes, more than the {MAX_PARAMETER_BYTES} that fit on a "
-            "task's command line; shorten the user's module or use fewer recipes"
+            "task's command line; use fewer recipes, or shorten baseline.params"
         )
     return parameters
 
@@ -63,18 +62,3 @@ def recipe_item(recipe: RecipeSettings) -> dict[str, str]:
 def settings_text(settings: StrictModel) -> str:
     """Settings as compact JSON with their aliases, as the steps read them."""
     return settings.model_dump_json(by_alias=True)
-
-
-def read_module(config: PipelineConfig) -> str:
-    """The text of the user's module, or an empty string.
-
-    Raises:
-        ConfigError: it cannot be read.
-    """
-    if config.baseline.module is None:
-        return ""
-    path = Path(config.baseline.module)
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"baseline.module: {path} cannot be read ({error})") from error

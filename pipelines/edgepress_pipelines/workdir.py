@@ -6,6 +6,7 @@ artifacts/<run_id>/ what its tasks wrote; later runs reuse it through the cache
 cache/              the cache's entries
 datasets/<digest>/  ingested data
 state/              checkpoints of unfinished training
+inputs/<digest>/    files that a run took along
 ledger/             how often each test split was used
 store/              the embedded object store
 """

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.cluster.binaries import UnavailableError, find_or_build
 
 Manifest = dict[str, Any]

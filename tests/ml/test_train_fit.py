@@ -71,15 +71,19 @@ class Spoil(keras.callbacks.Callback):
             self.model.set_weights([weight * 0 for weight in self.model.get_weights()])
 
 
-@pytest.mark.parametrize("keep_best", [True, False])
-def test_callbacks_see_every_step_and_what_they_leave_is_what_is_validated(digits: DatasetDirectory, keep_best: bool) -> None:
+@pytest.mark.parametrize("counts_from_epoch", [0, 3])
+def test_callbacks_see_every_step_and_what_they_leave_is_what_is_validated(digits: DatasetDirectory, counts_from_epoch: int) -> None:
     model, spoil = small(digits), Spoil(epoch=3)
-    result = fit(model, digits, QUICK, callbacks=[spoil], keep_best=keep_best)
+    result = fit(model, digits, QUICK, callbacks=[spoil], counts_from_epoch=counts_from_epoch)
     assert spoil.steps == result.steps
     assert result.curves["val_accuracy"][3] < 0.2
-    assert result.best_epoch < 3
     accuracy = kept_accuracy(model, digits)
-    assert (accuracy > 0.7) if keep_best else (accuracy < 0.2)
+    if counts_from_epoch == 0:
+        assert result.best_epoch < 3
+        assert accuracy > 0.7
+    else:
+        assert result.best_epoch == 3
+        assert accuracy < 0.2
 
 
 def test_it_stops_early(digits: DatasetDirectory, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,6 +91,13 @@ def test_it_stops_early(digits: DatasetDirectory, capsys: pytest.CaptureFixture[
     result = fit(small(digits), digits, settings)
     assert result.epochs_run == result.best_epoch + 3 < 50
     assert "no better validation accuracy for 2 epochs; stopping" in capsys.readouterr().out
+
+
+def test_early_stopping_counts_only_epochs_that_count(digits: DatasetDirectory) -> None:
+    settings = QUICK.model_copy(update={"epochs": 50, "learning_rate": 1e-9, "early_stopping_patience": 2})
+    result = fit(small(digits), digits, settings, counts_from_epoch=7)
+    assert result.best_epoch >= 7
+    assert result.epochs_run == result.best_epoch + 3 < 50
 
 
 @pytest.mark.parametrize("loss", [lambda y, p: tf.reduce_mean(p) * np.nan, lambda y, p: tf.reduce_mean(p**2) + np.inf])
@@ -194,14 +205,14 @@ class Wait(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
         if batch == 10 and self.model.optimizer.iterations > 45:
             time.sleep(600)
-fit(small(dataset), dataset, LONG, checkpoint_dir=Path(sys.argv[2]), callbacks=[Wait()])
+fit(small(dataset), dataset, LONG, state=sys.argv[2], callbacks=[Wait()])
 """
 LONG = QUICK.model_copy(update={"epochs": 6, "augment": "shift", "weight_decay": 0.01})
 
 
 def resumed(dataset: DatasetDirectory, state: Path) -> tuple[keras.Model, FitResult]:
     model = small(dataset)
-    return model, fit(model, dataset, LONG, checkpoint_dir=state)
+    return model, fit(model, dataset, LONG, state=str(state))
 
 
 def test_a_killed_training_goes_on_after_its_last_finished_epoch(
@@ -239,11 +250,28 @@ def test_a_killed_training_goes_on_after_its_last_finished_epoch(
 
 def test_a_state_of_other_settings_is_left_alone(digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     once = QUICK.model_copy(update={"epochs": 1})
-    fit(small(digits), digits, once, checkpoint_dir=tmp_path)
+    fit(small(digits), digits, once, state=str(tmp_path))
     assert (tmp_path / CHECKPOINT_NAME).is_file()
-    result = fit(small(digits), digits, once.model_copy(update={"learning_rate": 1e-4}), checkpoint_dir=tmp_path)
+    result = fit(small(digits), digits, once.model_copy(update={"learning_rate": 1e-4}), state=str(tmp_path))
     assert result.epochs_run == 1
     assert "belongs to another training; starting from the first epoch" in capsys.readouterr().out
+
+
+def test_a_state_of_another_origin_is_left_alone(digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    once = QUICK.model_copy(update={"epochs": 1})
+    fit(small(digits), digits, once, state=str(tmp_path), started_from="one candidate")
+    fit(small(digits), digits, once, state=str(tmp_path), started_from="another candidate")
+    assert "belongs to another training" in capsys.readouterr().out
+
+
+def test_a_store_that_takes_no_state_does_not_end_a_training(
+    digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / CHECKPOINT_NAME).mkdir()  # where a file cannot be put
+    result = fit(small(digits), digits, QUICK.model_copy(update={"epochs": 2}), state=str(tmp_path / "state"))
+    assert result.epochs_run == 2
+    assert capsys.readouterr().out.count("this epoch's state was not kept, training goes on: ") == 2
 
 
 def test_validate_counts_every_example_once(digits: DatasetDirectory) -> None:

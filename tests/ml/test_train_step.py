@@ -58,9 +58,34 @@ def test_a_builtin_model_is_trained(digits: DatasetDirectory, tmp_path: Path) ->
 
 def test_a_users_module_is_trained_and_handed_on(digits: DatasetDirectory, tmp_path: Path) -> None:
     settings = BaselineSettings(module="elsewhere/module.py", params={"units": 8}, train=QUICK)
-    train(recipe="baseline", settings=settings, dataset=digits.path, output=tmp_path / "out", module_source=MODULE)
+    uri = str(tmp_path / "placed.py")
+    Path(uri).write_text(MODULE)
+    train(
+        recipe="baseline",
+        settings=settings,
+        dataset=digits.path,
+        output=tmp_path / "out",
+        module_uri=uri,
+        module_digest=digest_bytes(MODULE.encode()),
+    )
     assert (tmp_path / "out" / MODULE_NAME).read_text() == MODULE
     assert load_model(tmp_path / "out").count_params() == 64 * 8 + 8 + 8 * 10 + 10
+
+
+def test_a_module_that_is_not_the_one_that_was_placed_is_refused(digits: DatasetDirectory, tmp_path: Path) -> None:
+    uri = str(tmp_path / "placed.py")
+    Path(uri).write_text(MODULE + "# changed\n")
+    settings = BaselineSettings(module="elsewhere/module.py", params={"units": 8}, train=QUICK)
+    with pytest.raises(IntegrityError, match=r"placed\.py: is not the module that the run began with"):
+        train(
+            recipe="baseline",
+            settings=settings,
+            dataset=digits.path,
+            output=tmp_path / "out",
+            module_uri=uri,
+            module_digest=digest_bytes(MODULE.encode()),
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["placed.py"]
 
 
 def test_by_hand_the_module_is_read_from_its_file(digits: DatasetDirectory, tmp_path: Path) -> None:
@@ -102,18 +127,28 @@ def test_a_trained_model_is_adopted_as_it_is(digits: DatasetDirectory, tmp_path:
     ],
 )
 def test_a_failure_leaves_nothing(
-    digits: DatasetDirectory, tmp_path: Path, settings: dict[str, object], module_source: str, error: type[EdgePressError], expected: str
+    digits: DatasetDirectory,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    settings: dict[str, object],
+    module_source: str,
+    error: type[EdgePressError],
+    expected: str,
 ) -> None:
     if module_source == "DIVERGE":
         settings = {"module": "my/module.py", "params": {"units": 4}, "train": settings["train"]}
         module_source = MODULE + "def loss(y, p):\n    return 1e38 * p[:, 0] ** 2 * 1e38\n"
+    uri = ""
+    if module_source:
+        uri = str(tmp_path_factory.mktemp("placed") / "module.py")
+        Path(uri).write_text(module_source)
     with pytest.raises(error, match=expected) as raised:
         train(
             recipe="baseline",
             settings=BaselineSettings.model_validate(settings),
             dataset=digits.path,
             output=tmp_path / "out",
-            module_source=module_source,
+            module_uri=uri,
         )
     assert "\n" not in str(raised.value)
     assert list(tmp_path.iterdir()) == []

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from kfp.components import load_component_from_file
 
+from edgepress.contracts.digest import digest_file
 from edgepress.errors import EXIT_WRONG_INPUT, ConfigError, InputError
 from edgepress_pipelines.compile import compile_pipeline
 from edgepress_pipelines.config_file import load_config
@@ -159,14 +160,25 @@ def test_reader_sees_damage(damage: Damage, finding: str, tmp_path: Path) -> Non
     assert any(finding in text for text in findings(*documents)), findings(*documents)
 
 
-def test_module_too_large_for_a_command_line_is_refused(tmp_path: Path) -> None:
-    module = tmp_path / "model.py"
-    module.write_text("# " + "x" * 70_000)
+def test_settings_too_large_for_a_command_line_are_refused(tmp_path: Path) -> None:
     config = cluster_config()
-    config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"model": None, "module": str(module)})})
+    config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"params": {"hidden": "x" * 70_000}})})
     with pytest.raises(ConfigError, match="bytes"):
         compile_pipeline(config, tmp_path / "pipeline.yaml", example_lock())
     assert not (tmp_path / "pipeline.yaml").exists()
+
+
+def test_a_module_of_any_size_travels_by_its_digest(tmp_path: Path) -> None:
+    module = tmp_path / "model.py"
+    module.write_text("# " + "x" * 200_000)
+    config = load_config(CONFIGS / "digits.yaml")
+    config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"model": None, "module": str(module)})})
+    compile_pipeline(config, tmp_path / "pipeline.yaml")
+    spec, *_ = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    digest = digest_file(module)
+    assert parameters["module_digest"]["defaultValue"] == digest
+    assert parameters["module_uri"]["defaultValue"].endswith(f"/inputs/{digest.removeprefix('sha256:')}/model.py")
 
 
 @pytest.mark.parametrize("output", ["pipeline.json", "missing/pipeline.yaml"])

@@ -58,7 +58,7 @@ def test_a_plan_reaches_its_final_sparsity_within_the_training_or_is_refused(
     assert updates(steps)[-1] == steps.end_step, "the last update is at the end, where the polynomial is at its final value"
     assert schedule == "constant" or steps.end_step > steps.begin_step
     assert steps.end_step <= (end if end is not None else 2 * epochs * steps_per_epoch // 3)
-    assert steps.reached_by(epochs - 1, steps_per_epoch)
+    assert steps.final_from_epoch(steps_per_epoch) < epochs
 
 
 @pytest.mark.parametrize(
@@ -77,5 +77,4 @@ def test_a_schedule_that_does_not_fit_is_refused_with_the_numbers(wrong: dict[st
 
 
 def test_only_epochs_after_the_last_update_count() -> None:
-    steps = PruningSteps(begin_step=0, end_step=20, frequency=10)
-    assert [steps.reached_by(epoch, 10) for epoch in range(3)] == [False, True, True]
+    assert [PruningSteps(begin_step=0, end_step=end, frequency=1).final_from_epoch(10) for end in (0, 1, 10, 11, 20)] == [0, 0, 0, 1, 1]

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from edgepress.errors import IntegrityError
-from edgepress.train.checkpoint import CHECKPOINT_NAME, TrainingState, discard_state, fingerprint, load_state, save_state
+from edgepress.errors import IntegrityError, StorageError
+from edgepress.train import checkpoint
+from edgepress.train.checkpoint import CHECKPOINT_NAME, Checkpoint, TrainingState, fingerprint
+from tests.unit.store_environment import only
 
 VARIABLES = st.lists(arrays(np.float32, array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)), max_size=12)
 
@@ -28,8 +30,8 @@ def test_what_is_saved_is_read_again(
 ) -> None:
     folder = tmp_path_factory.mktemp("state")
     saved = TrainingState(fingerprint("x"), {"loss": losses}, weights, optimizer, best)
-    save_state(folder, saved)
-    read = load_state(folder, fingerprint("x"))
+    Checkpoint(str(folder)).save(saved)
+    read = Checkpoint(str(folder)).load(fingerprint("x"))
     assert read is not None
     assert read.curves == saved.curves
     for group in ("weights", "optimizer", "best"):
@@ -39,12 +41,12 @@ def test_what_is_saved_is_read_again(
 
 
 def test_nothing_saved_is_nothing_read(tmp_path: Path) -> None:
-    assert load_state(tmp_path / "absent", fingerprint("a")) is None
+    assert Checkpoint(str(tmp_path / "absent")).load(fingerprint("a")) is None
 
 
 def test_the_state_of_another_training_is_not_taken(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    save_state(tmp_path, state("a"))
-    assert load_state(tmp_path, fingerprint("b")) is None
+    Checkpoint(str(tmp_path)).save(state("a"))
+    assert Checkpoint(str(tmp_path)).load(fingerprint("b")) is None
     assert "belongs to another training" in capsys.readouterr().out
 
 
@@ -54,31 +56,59 @@ def test_the_parts_of_a_fingerprint_do_not_run_together() -> None:
 
 @pytest.mark.parametrize("kept", [0, 10, 200])
 def test_a_truncated_state_is_refused(tmp_path: Path, kept: int) -> None:
-    save_state(tmp_path, state())
+    Checkpoint(str(tmp_path)).save(state())
     path = tmp_path / CHECKPOINT_NAME
     path.write_bytes(path.read_bytes()[:kept])
     with pytest.raises(IntegrityError, match="is not a readable training state; delete it"):
-        load_state(tmp_path, fingerprint("a"))
+        Checkpoint(str(tmp_path)).load(fingerprint("a"))
 
 
-def test_a_full_disk_leaves_the_state_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save_state(tmp_path, state())
+def test_a_full_disk_leaves_the_state_before_and_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Checkpoint(str(tmp_path)).save(state())
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        save_state(tmp_path, TrainingState(fingerprint("a"), {"loss": [0.5, 0.4]}))
+    Checkpoint(str(tmp_path)).save(TrainingState(fingerprint("a"), {"loss": [0.5, 0.4]}))
     monkeypatch.undo()
-    read = load_state(tmp_path, fingerprint("a"))
+    assert "state was not kept, training goes on: " in (printed := capsys.readouterr().out)
+    assert "No space left on device" in printed
+    read = Checkpoint(str(tmp_path)).load(fingerprint("a"))
     assert read is not None
     assert read.curves == {"loss": [0.5]}
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT_NAME]
 
 
 def test_a_discarded_state_is_gone_and_may_be_discarded_again(tmp_path: Path) -> None:
-    save_state(tmp_path, state())
-    discard_state(tmp_path)
-    discard_state(tmp_path)
-    assert load_state(tmp_path, fingerprint("a")) is None
+    Checkpoint(str(tmp_path)).save(state())
+    Checkpoint(str(tmp_path)).discard()
+    Checkpoint(str(tmp_path)).discard()
+    assert Checkpoint(str(tmp_path)).load(fingerprint("a")) is None
+
+
+def test_an_empty_place_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    nowhere = Checkpoint("")
+    nowhere.save(state())
+    assert nowhere.load(fingerprint("a")) is None
+    nowhere.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_that_is_away_ends_a_resumption_but_no_training(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To start over because the store does not answer would throw away what it holds."""
+    monkeypatch.setattr(checkpoint, "TASK_PATIENCE_S", 0.0)
+    with only({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}):
+        away = Checkpoint("s3://bucket/state")
+        with pytest.raises(StorageError, match="cannot be reached"):
+            away.load(fingerprint("a"))
+        away.save(state())
+        away.discard()
+    kept, removed = capsys.readouterr().out.splitlines()
+    assert kept.startswith("this epoch's state was not kept, training goes on: http://127.0.0.1:9")
+    assert removed.startswith("the state of this finished training was not removed: http://127.0.0.1:9")

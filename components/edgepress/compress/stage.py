@@ -22,12 +22,14 @@ from edgepress.contracts.candidate import (
     write_candidate,
 )
 from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
+from edgepress.contracts.digest import digest_tree
 from edgepress.contracts.files import new_directory
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError, StageError
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import tell_candidate_failed, tell_figure
 from edgepress.telemetry import TASK_VALIDATION_ACCURACY
+from edgepress.train.checkpoint import Checkpoint, fingerprint
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,16 @@ class StageInput:
         record: its record.
         dataset: the dataset that the candidate was made with.
         work: where the stage writes its model; renamed to the output afterwards. The user's module is there already.
+        state: where its training keeps checkpoints, a folder or ``s3://bucket/prefix``; empty for nowhere.
+        started_from: digest of what its training starts from: the candidate's files and the stage's settings.
     """
 
     candidate: Path
     record: CandidateRecord
     dataset: DatasetDirectory
     work: Path
+    state: str
+    started_from: str
 
 
 @dataclass(frozen=True)
@@ -71,11 +77,13 @@ def run_stage(
     dataset: DatasetAddress,
     output: Path,
     apply: Callable[[StageInput], StageResult],
+    state: str = "",
 ) -> None:
     """Run one stage from candidate directory to candidate directory.
 
     A candidate that failed before, or a recipe without settings for this stage, passes through. A ``StageError`` out of ``apply``
-    makes a failed candidate with its sentence as the reason; every other error propagates and leaves no output.
+    makes a failed candidate with its sentence as the reason; every other error propagates and leaves no output. ``state`` is where a
+    stage that trains keeps checkpoints; it is emptied when the output is there.
 
     Raises:
         IntegrityError: the candidate has no valid record, or was made with another dataset.
@@ -98,23 +106,26 @@ def run_stage(
         if (candidate / MODULE_NAME).is_file():
             shutil.copyfile(candidate / MODULE_NAME, work / MODULE_NAME)
         started = time.monotonic()
+        started_from = fingerprint(stage, settings.model_dump_json(), digest_tree(candidate))
+        given = StageInput(candidate=candidate, record=record, dataset=opened, work=work, state=state, started_from=started_from)
         try:
-            result = apply(StageInput(candidate=candidate, record=record, dataset=opened, work=work))
+            result = apply(given)
         except StageError as error:
             _empty(work)
             tell_candidate_failed(str(error))
             write_candidate(work, record.model_copy(update={"failure": Failure(stage=stage, reason=str(error))}))
-            return
-        if isinstance(val_accuracy := result.facts.get("val_accuracy"), float):  # only stages that train have one
-            tell_figure(TASK_VALIDATION_ACCURACY, val_accuracy)
-        done = StageRecord(
-            stage=stage,
-            settings=settings.model_dump(mode="json"),
-            facts=result.facts,
-            curves=result.curves,
-            duration_s=time.monotonic() - started,
-        )
-        write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), **result.digests}))
+        else:
+            if isinstance(val_accuracy := result.facts.get("val_accuracy"), float):  # only stages that train have one
+                tell_figure(TASK_VALIDATION_ACCURACY, val_accuracy)
+            done = StageRecord(
+                stage=stage,
+                settings=settings.model_dump(mode="json"),
+                facts=result.facts,
+                curves=result.curves,
+                duration_s=time.monotonic() - started,
+            )
+            write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), **result.digests}))
+    Checkpoint(state).discard()
 
 
 def _carry_over(source: Path, destination: Path) -> None:

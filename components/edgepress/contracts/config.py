@@ -71,7 +71,7 @@ class BaselineSettings(StrictModel):
     Attributes:
         model: a built-in architecture, with ``params`` for its builder.
         module: a Python file with ``build_model`` and optional hooks.
-        from_: (``from`` in YAML) a trained ``.h5``, ``.keras`` (Keras 2) or SavedModel, at a local path; adopted as it is.
+        from_: (``from`` in YAML) a trained ``.h5``, ``.keras`` (Keras 2) or SavedModel, at a local path or ``s3://``; adopted as it is.
         params: keyword arguments of the built-in's builder or of the module's ``build_model``.
         train: how it is trained; not used with ``from``.
     """

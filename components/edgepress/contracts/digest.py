@@ -1,7 +1,7 @@
 """Content digests: ``sha256:<64 hex digits>`` of bytes, files and directories."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -36,9 +36,10 @@ def digest_tree(directory: Path, exclude: Iterable[str] = ()) -> str:
     Empty directories do not count. ``exclude`` names relative paths to leave out.
     """
     left_out = set(exclude)
-    sha256 = hashlib.sha256()
-    for path in sorted(directory.rglob("*"), key=lambda path: path.relative_to(directory).as_posix()):
-        relative = path.relative_to(directory).as_posix()
-        if path.is_file() and relative not in left_out:
-            sha256.update(f"{relative}\0{digest_file(path)}\n".encode())
-    return f"sha256:{sha256.hexdigest()}"
+    files = {path.relative_to(directory).as_posix(): path for path in directory.rglob("*") if path.is_file()}
+    return digest_entries({relative: digest_file(path) for relative, path in files.items() if relative not in left_out})
+
+
+def digest_entries(digests: Mapping[str, str]) -> str:
+    """Digest of a directory, wherever it is kept, from its files' digests by relative POSIX path."""
+    return digest_bytes("".join(f"{relative}\0{digests[relative]}\n" for relative in sorted(digests)).encode())

@@ -19,8 +19,8 @@ class RunContext(StrictModel):
     storage: str = ""
 
     def state(self, recipe: str, stage: str) -> str:
-        """Where a stage of a recipe keeps the checkpoints of its training; empty for nowhere."""
-        return self._below("state", recipe, stage)
+        """Where a stage of a recipe keeps the checkpoints of its training; empty for nowhere. Pipelines of other names keep them apart."""
+        return self._below("state", self.name, recipe, stage)
 
     @property
     def datasets(self) -> str:
@@ -38,7 +38,7 @@ class RunContext(StrictModel):
         return self.storage if self.storage.startswith("s3://") else ""
 
     def _below(self, *parts: str) -> str:
-        return "/".join((self.storage.rstrip("/"), *parts)) if self.storage else ""
+        return "/".join((self.storage.rstrip("/"), *filter(None, parts))) if self.storage else ""
 
     def folder(self, run_id: str) -> str:
         """Where a run's results are kept; empty for nowhere."""

@@ -1,97 +1,100 @@
 """How often each test split has been used to judge. Every look at a test split makes its next verdict worth a little less.
 
-One JSON file per dataset digest. An update holds a lock that the kernel drops with the process, and replaces the file in one rename, so
-a killed process leaves the count before or after its use, never between. A file that cannot be read is an error: starting again at zero
-would hide the uses that it held.
+    <ledger>/<hex digest of the dataset>/<run>.<hex digest of the nominee>.json      one object a use
+
+A use is one object that is written unless it is there, which every store does atomically: judges on any number of machines count right
+without a lock, a repeated judgement counts once, and a killed judge leaves the count before or after its use, never between. The count is
+the number of objects; each is read, and one that is not a use of this dataset is an error, because whatever happened to it may have
+happened to others that are no longer there.
 """
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from edgepress.contracts.digest import Digest
-from edgepress.contracts.files import write_json
 from edgepress.contracts.strict import StrictModel
-from edgepress.errors import IntegrityError
+from edgepress.errors import InputError, IntegrityError
+from edgepress.storage import TASK_PATIENCE_S, ObjectStore, join_key, join_uri, open_store
+
+CONCURRENT_READS = 16
+"""Uses are small: reading them is bound by the round trip."""
 
 
 class TestSplitUse(StrictModel):
-    """One judgement: which run judged which model, and when (seconds since 1970 UTC)."""
+    """One judgement: which run judged which model on which dataset, and when (seconds since 1970 UTC)."""
 
     __test__ = False  # pytest would take the class for a test case
 
+    schema_version: Literal[1] = 1
+    dataset_digest: Digest
     run_id: str
     nominee_digest: Digest
     unix_time_s: float
 
-
-class Ledger(StrictModel):
-    """What a ledger file holds, oldest use first."""
-
-    schema_version: Literal[1] = 1
-    dataset_digest: Digest
-    uses: tuple[TestSplitUse, ...]
+    @property
+    def name(self) -> str:
+        """The last part of its key: the same run and nominee have the same."""
+        return f"{quote(self.run_id, safe='')}.{_hex(self.nominee_digest)}.json"
 
 
-def count_uses(folder: Path, dataset_digest: str) -> int:
-    """Uses of a dataset's test split so far; 0 when the ledger folder holds none.
+def count_uses(ledger: str, dataset_digest: str) -> int:
+    """Uses of a dataset's test split so far; 0 when the ledger holds none.
+
+    Args:
+        ledger: a folder or ``s3://bucket/prefix``.
+        dataset_digest: of the dataset.
 
     Raises:
-        IntegrityError: the ledger cannot be read.
+        IntegrityError: the ledger holds something that is no use of this dataset.
+        StorageError: it cannot be read.
     """
-    return len(_read(_ledger_path(folder, dataset_digest), dataset_digest).uses)
+    return _count(*_open(ledger, dataset_digest), dataset_digest)
 
 
-def record_use(folder: Path, dataset_digest: str, *, run_id: str, nominee_digest: str, unix_time_s: float) -> int:
+def record_use(ledger: str, dataset_digest: str, *, run_id: str, nominee_digest: str, unix_time_s: float) -> int:
     """Record one use and return how many there are now. A run that judges the same model again, as a retried task does, counts once.
 
     Raises:
-        IntegrityError: the ledger cannot be read.
-        OSError: the folder cannot be written.
+        IntegrityError: the ledger holds something that is no use of this dataset.
+        StorageError: it cannot be read or written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = _ledger_path(folder, dataset_digest)
-    with _locked(path.with_suffix(".lock")):
-        ledger = _read(path, dataset_digest)
-        if not any(use.run_id == run_id and use.nominee_digest == nominee_digest for use in ledger.uses):
-            use = TestSplitUse(run_id=run_id, nominee_digest=nominee_digest, unix_time_s=unix_time_s)
-            ledger = ledger.model_copy(update={"uses": (*ledger.uses, use)})
-            write_json(path, ledger)
-    return len(ledger.uses)
+    use = TestSplitUse(dataset_digest=dataset_digest, run_id=run_id, nominee_digest=nominee_digest, unix_time_s=unix_time_s)
+    store, prefix = _open(ledger, dataset_digest)
+    # Whoever wrote it: it is there.
+    store.put_if_absent(join_key(prefix, use.name), use.model_dump_json().encode())
+    return _count(store, prefix, dataset_digest)
 
 
-def _ledger_path(folder: Path, dataset_digest: str) -> Path:
-    return folder / f"{dataset_digest.removeprefix('sha256:')}.json"
+def _open(ledger: str, dataset_digest: str) -> tuple[ObjectStore, str]:
+    if not ledger:
+        raise InputError("ledger: is empty, so uses of the test split cannot be counted; give a folder or s3://bucket/prefix")
+    return open_store(join_uri(ledger, _hex(dataset_digest)), patience_s=TASK_PATIENCE_S)
 
 
-def _read(path: Path, dataset_digest: str) -> Ledger:
+def _count(store: ObjectStore, prefix: str, dataset_digest: str) -> int:
+    keys = store.list_keys(f"{prefix}/" if prefix else "")
+    with ThreadPoolExecutor(CONCURRENT_READS) as pool:
+        uses = list(pool.map(lambda key: _read(store, key), keys))
+    for key, use in zip(keys, uses, strict=True):
+        if use.dataset_digest != dataset_digest:
+            raise IntegrityError(f"{store.address}: '{key}' is a use of dataset {use.dataset_digest}, but its place says {dataset_digest}")
+        if key != join_key(prefix, use.name):
+            raise IntegrityError(f"{store.address}: '{key}' is the use that belongs to '{join_key(prefix, use.name)}'; remove the copy")
+    return len(keys)
+
+
+def _read(store: ObjectStore, key: str) -> TestSplitUse:
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return Ledger(dataset_digest=dataset_digest, uses=())
-    except OSError as error:
-        raise IntegrityError(f"{path}: the record of test split uses cannot be read ({error.strerror})") from error
-    try:
-        ledger = Ledger.model_validate_json(content)
+        return TestSplitUse.model_validate_json(store.get_bytes(key))
     except ValidationError as error:
         raise IntegrityError(
-            f"{path}: the record of test split uses is damaged; restore it from a backup, or delete it to count from 0 knowingly"
+            f"{store.address}: the use of a test split in '{key}' is damaged; restore it from a backup, "
+            "or delete it to count without it knowingly"
         ) from error
-    if ledger.dataset_digest != dataset_digest:
-        raise IntegrityError(f"{path}: holds uses of dataset {ledger.dataset_digest}, but its name says {dataset_digest}")
-    return ledger
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+def _hex(digest: str) -> str:
+    return digest.removeprefix("sha256:")

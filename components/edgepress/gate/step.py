@@ -108,12 +108,13 @@ def judge(
         nominee_evaluation: the nominee's evaluation directory on test data.
         baseline_evaluation: the baseline's evaluation directory on test data.
         benchmark: the benchmark's directory.
-        ledger: folder that counts how often each test split was used; made when it does not exist.
+        ledger: folder or s3://bucket/prefix that counts how often each test split was used; made when it does not exist.
         run_id: this run's name in the ledger.
         output: directory to write ``verdict.json`` to; must not exist.
 
     Raises:
-        IntegrityError: a record or the ledger cannot be read.
+        IntegrityError: a record is damaged, or the ledger is.
+        StorageError: the ledger cannot be read or written.
     """
     evidence = Evidence(
         nomination=read_nomination(nomination),
@@ -124,9 +125,9 @@ def judge(
     )
     dataset_digest, nominated = evidence.nomination.dataset_digest, evidence.nomination.nominee_digest
     if nominated is None:
-        uses = count_uses(Path(ledger), dataset_digest)
+        uses = count_uses(ledger, dataset_digest)
     else:  # counted before anything is decided, so that a killed judge has not looked for nothing
-        uses = record_use(Path(ledger), dataset_digest, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
+        uses = record_use(ledger, dataset_digest, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
     verdict = judge_nominee(policy, evidence, test_split_uses=uses)
     with new_directory(output) as building:
         write_json(building / VERDICT_NAME, verdict)

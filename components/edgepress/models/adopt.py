@@ -2,7 +2,6 @@
 
 import inspect
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,8 @@ from edgepress.errors import IntegrityError, ModelError
 from edgepress.models.check import check_classifier
 from edgepress.models.keras import keras, tf
 from edgepress.models.saved_config import MODEL_CLASSES, SavedConfig, read_saved_config, refuse_unknown_objects
-from edgepress.storage import open_store
+from edgepress.models.source import copy_source
+from edgepress.storage import TASK_PATIENCE_S
 
 
 def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], num_classes: int) -> keras.Model:
@@ -35,7 +35,8 @@ def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], 
         StorageError: the object store cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="edgepress-adopt-") as folder:
-        copy = _copy(source, Path(folder) / "model")
+        copy = Path(folder) / "model"
+        copy_source(source, copy, patience_s=TASK_PATIENCE_S)
         digest = digest_tree(copy) if copy.is_dir() else digest_file(copy)
         if source_digest and digest != source_digest:
             raise IntegrityError(f"{source}: changed since the run began (now {digest}, then {source_digest}); run again")
@@ -72,28 +73,3 @@ def _load(path: Path, saved: SavedConfig) -> keras.Model:
 
 def _names(module: ModuleType, kind: Callable[[Any], bool]) -> frozenset[str]:
     return frozenset(name for name, _ in inspect.getmembers(module, kind))
-
-
-def _copy(source: str, copy: Path) -> Path:
-    if not source.startswith("s3://"):
-        path = Path(source)
-        try:
-            if path.is_dir():
-                shutil.copytree(path, copy)
-            else:
-                shutil.copyfile(path, copy)
-        except OSError as error:
-            raise ModelError(f"{source}: cannot be read ({error.strerror or error})") from error
-        return copy
-    store, key = open_store(source)
-    keys = store.list_keys(f"{key}/")
-    if not keys:
-        store.download_file(key, copy)
-        return copy
-    for each in keys:
-        relative = Path(each.removeprefix(f"{key}/"))
-        if relative.is_absolute() or ".." in relative.parts:
-            raise ModelError(f"{source}: holds a key {each} that leaves the directory")
-        (copy / relative).parent.mkdir(parents=True, exist_ok=True)
-        store.download_file(each, copy / relative)
-    return copy

@@ -21,7 +21,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgepress.errors import ModelError
+from edgepress.contracts.digest import digest_bytes
+from edgepress.errors import IntegrityError, ModelError
+from edgepress.storage import TASK_PATIENCE_S, is_local, open_object
 
 OPTIONAL_HOOKS = ("loss", "metrics", "augment", "preprocess", "custom_objects")
 
@@ -85,6 +87,31 @@ class UserModule:
             raise
         except Exception as error:
             raise ModelError(f"{locate(error, self.shown_as, getattr(self, hook))}: {hook} failed: {_one_line(error)}") from error
+
+
+def fetch_module(uri: str, digest: str) -> bytes:
+    """The content of a user's module.
+
+    Args:
+        uri: path of a file, or ``s3://bucket/key``.
+        digest: that it must have; empty asks for none.
+
+    Raises:
+        ModelError: a local file cannot be read.
+        IntegrityError: it has another digest.
+        StorageError: the object store cannot be reached, refuses, or does not hold it.
+    """
+    if is_local(uri):
+        try:
+            content = Path(uri).read_bytes()
+        except OSError as error:
+            raise ModelError(f"{uri}: cannot be read ({error.strerror})") from error
+    else:
+        store, key = open_object(uri, patience_s=TASK_PATIENCE_S)
+        content = store.get_bytes(key)
+    if digest and digest_bytes(content) != digest:
+        raise IntegrityError(f"{uri}: is not the module that the run began with (now {digest_bytes(content)}, then {digest}); run again")
+    return content
 
 
 def load_user_module(path: Path, shown_as: str | None = None) -> UserModule | None:

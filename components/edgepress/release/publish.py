@@ -53,11 +53,11 @@ def publish_bundle(bundle: Path, store: ObjectStore, prefix: str) -> str:
 
 
 def _upload(bundle: Path, file: BundleFile, store: ObjectStore, key: str, existing: set[str], written: list[str]) -> None:
-    if key in existing and digest_bytes(store.get_bytes(key)) == file.digest:
+    if key in existing and store.digest(key) == file.digest:
         return
     written.append(key)  # before the attempt: an upload whose answer was lost may have arrived
     store.put_file(key, bundle / file.path)
-    if digest_bytes(store.get_bytes(key)) != file.digest:
+    if store.digest(key) != file.digest:
         raise StorageError(f"{store.address}: gave back other bytes for '{key}' than it was given")
 
 

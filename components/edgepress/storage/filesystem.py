@@ -53,6 +53,10 @@ class FilesystemStore:
         with self._explaining(key):
             return self._path(key).read_bytes()
 
+    def digest(self, key: str) -> str:
+        with self._explaining(key):
+            return digest_file(self._path(key))
+
     def download_file(self, key: str, path: Path) -> None:
         source = self._path(key)
         with self._explaining(key):

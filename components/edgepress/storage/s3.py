@@ -1,10 +1,11 @@
 """An S3 bucket as an object store: Amazon's, or any server that speaks the same protocol and honours ``If-None-Match: *``."""
 
+import hashlib
 import os
+import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
@@ -38,8 +39,13 @@ READ_TIMEOUT_S = 20
 ATTEMPTS = 3
 """With the timeouts above, an endpoint that swallows packets is given up after about 12 s, one that never answers after 65 s."""
 
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
+"""Between two tries of a patient store the pause doubles up to the longest, each varied by half so that tasks do not return in step."""
+
 KEYS_PER_PAGE = 1000
 """The most that S3 lists in one answer."""
+
+_CHUNK_BYTES = 1 << 20
 
 _CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _WRONG_CREDENTIALS = frozenset(
@@ -47,16 +53,23 @@ _WRONG_CREDENTIALS = frozenset(
 )
 _OVERLOADED = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"})
 
+_BROKEN_BODIES = (IncompleteReadError, ResponseStreamingError)
+
 T = TypeVar("T")
 
 
 class S3Store:
-    """An ``ObjectStore`` on one bucket. Opening it contacts nobody, except to create the bucket of the embedded store."""
+    """An ``ObjectStore`` on one bucket. Opening it contacts nobody, except to create the bucket of the embedded store.
 
-    def __init__(self, bucket: str, endpoint_url: str | None = None) -> None:
+    ``patience_s`` is how long an operation is tried again while the endpoint cannot be reached or says that it is overloaded, beyond
+    the first try, which is itself of ``ATTEMPTS`` requests. A refusal is never tried again.
+    """
+
+    def __init__(self, bucket: str, endpoint_url: str | None = None, patience_s: float = 0.0) -> None:
         if endpoint_url is not None and (urlsplit(endpoint_url).scheme not in ("http", "https") or not urlsplit(endpoint_url).hostname):
             raise ConfigError(f"endpoint_url: '{endpoint_url}' is not a URL such as https://s3.example.org")
         self._bucket = bucket
+        self._patience_s = patience_s
         self._client = self._connect(endpoint_url)
         self._endpoint: str = self._client.meta.endpoint_url
         if os.environ.get(EMBEDDED_ENDPOINT_VARIABLE) == self._endpoint:
@@ -67,15 +80,17 @@ class S3Store:
         return f"{self._endpoint}, bucket '{self._bucket}'"
 
     def put_file(self, key: str, path: Path) -> None:
-        with path.open("rb") as file, self._explaining(key):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=file)
+        def write() -> None:
+            with path.open("rb") as file:
+                self._client.put_object(Bucket=self._bucket, Key=key, Body=file)
+
+        self._try(key, write)
 
     def put_bytes(self, key: str, content: bytes) -> None:
-        with self._explaining(key):
-            self._client.put_object(Bucket=self._bucket, Key=key, Body=content)
+        self._try(key, lambda: self._client.put_object(Bucket=self._bucket, Key=key, Body=content))
 
     def put_if_absent(self, key: str, content: bytes) -> bool:
-        with self._explaining(key):
+        def write() -> bool:
             try:
                 self._client.put_object(Bucket=self._bucket, Key=key, Body=content, IfNoneMatch="*")
             except ClientError as error:
@@ -83,19 +98,29 @@ class S3Store:
                     return False
                 if _code(error) in ("NotImplemented", "501"):
                     raise StorageError(
-                        f"{self.address}: does not support conditional writes (If-None-Match), without which a release cannot be "
-                        f"published safely; use a store that does"
+                        f"{self.address}: does not support conditional writes (If-None-Match), without which neither a release is "
+                        f"published safely nor a use of a test split counted; use a store that does"
                     ) from error
                 raise
             return True
+
+        return self._try(key, write)
 
     def get_bytes(self, key: str) -> bytes:
         def read() -> bytes:
             content: bytes = self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
             return content
 
-        with self._explaining(key):
-            return _retried(read)
+        return self._try(key, read)
+
+    def digest(self, key: str) -> str:
+        def read() -> str:
+            sha256 = hashlib.sha256()
+            for chunk in self._client.get_object(Bucket=self._bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
+                sha256.update(chunk)
+            return f"sha256:{sha256.hexdigest()}"
+
+        return self._try(key, read)
 
     def download_file(self, key: str, path: Path) -> None:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -106,8 +131,7 @@ class S3Store:
                 _copy(body, file)
 
         try:
-            with self._explaining(key):
-                _retried(read)
+            self._try(key, read)
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -116,7 +140,7 @@ class S3Store:
         return [entry.key for entry in self.list_objects(prefix)]
 
     def list_objects(self, prefix: str = "") -> list[StoredObject]:
-        with self._explaining(prefix):
+        def read() -> list[StoredObject]:
             pages = self._client.get_paginator("list_objects_v2").paginate(
                 Bucket=self._bucket, Prefix=prefix, PaginationConfig={"PageSize": KEYS_PER_PAGE}
             )
@@ -126,15 +150,18 @@ class S3Store:
                 for entry in page.get("Contents", ())
             )
 
+        return self._try(prefix, read)
+
     def exists(self, key: str) -> bool:
         # Not HEAD: its 404 cannot tell a missing object from a missing bucket, and carries no reason for a refusal.
-        with self._explaining(key):
+        def read() -> bool:
             page = self._client.list_objects_v2(Bucket=self._bucket, Prefix=key, MaxKeys=1)
             return any(entry["Key"] == key for entry in page.get("Contents", ()))
 
+        return self._try(key, read)
+
     def delete(self, key: str) -> None:
-        with self._explaining(key):
-            self._client.delete_object(Bucket=self._bucket, Key=key)
+        self._try(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=key))
 
     @staticmethod
     def _connect(endpoint_url: str | None) -> Any:
@@ -168,29 +195,52 @@ class S3Store:
             raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({_one_line(error)})") from error
 
     def _create_bucket(self) -> None:
-        with self._explaining(""):
+        def create() -> None:
             try:
                 self._client.create_bucket(Bucket=self._bucket)
             except ClientError as error:
                 if _code(error) not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise
 
-    @contextmanager
-    def _explaining(self, key: str) -> Iterator[None]:
-        """Turn whatever botocore raises into one line that says where, why and what to do."""
-        try:
-            yield
-        except ClientError as error:
-            raise StorageError(f"{self.address}: {self._refusal(error, key)}") from error
-        except (NoCredentialsError, CredentialRetrievalError) as error:
-            raise StorageError(f"{self.address}: there are no credentials; set {_CREDENTIALS}") from error
-        except (ConnectionError, HTTPClientError) as error:
-            raise StorageError(
-                f"{self.address}: the endpoint cannot be reached after {ATTEMPTS} attempts ({type(error).__name__}); "
+        self._try("", create)
+
+    def _try(self, key: str, operation: Callable[[], T]) -> T:
+        """The operation's result, tried again while there is hope and patience left.
+
+        A connection that breaks within a body, which the client itself does not retry, is tried ``ATTEMPTS`` times even without patience.
+        """
+        deadline = time.monotonic() + self._patience_s
+        broken, pause_s, told = 0, FIRST_PAUSE_S, False
+        while True:
+            try:
+                return operation()
+            except (BotoCoreError, ClientError) as error:
+                broken += isinstance(error, _BROKEN_BODIES)
+                left_s = deadline - time.monotonic()
+                if not _may_pass(error) or (left_s <= 0.0 and not 0 < broken < ATTEMPTS):
+                    raise self._explained(error, key) from error
+                if left_s > 0.0 and not told:
+                    told = True
+                    print(f"{self.address}: '{key}': {_one_line(error)}; trying again for up to {left_s:.0f} s", flush=True)
+            time.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2.0 * pause_s, LONGEST_PAUSE_S)
+
+    def _explained(self, error: BotoCoreError | ClientError, key: str) -> StorageError:
+        """One line that says where, why and what to do, for whatever botocore raises."""
+        if isinstance(error, ClientError):
+            return StorageError(f"{self.address}: {self._refusal(error, key)}")
+        if isinstance(error, NoCredentialsError | CredentialRetrievalError):
+            return StorageError(f"{self.address}: there are no credentials; set {_CREDENTIALS}")
+        if isinstance(error, ConnectionError | HTTPClientError):
+            return StorageError(
+                f"{self.address}: the endpoint cannot be reached after {self._tried} ({type(error).__name__}); "
                 f"check endpoint_url and the network"
-            ) from error
-        except BotoCoreError as error:
-            raise StorageError(f"{self.address}: '{key}' failed ({_one_line(error)})") from error
+            )
+        return StorageError(f"{self.address}: '{key}' failed ({_one_line(error)})")
+
+    @property
+    def _tried(self) -> str:
+        return f"{self._patience_s:.0f} s of attempts" if self._patience_s else f"{ATTEMPTS} attempts"
 
     def _refusal(self, error: ClientError, key: str) -> str:
         code = _code(error)
@@ -203,22 +253,19 @@ class S3Store:
         if code in ("NoSuchKey", "404"):
             return f"there is no '{key}'"
         if code in _OVERLOADED:
-            return f"the server failed or is overloaded ({code}) after {ATTEMPTS} attempts; try again later"
+            return f"the server failed or is overloaded ({code}) after {self._tried}; try again later"
         return f"refused '{key}' ({code}: {_one_line(error.response.get('Error', {}).get('Message', ''))})"
 
 
-def _retried(read: Callable[[], T]) -> T:
-    """Read again when a connection breaks within a body, which botocore's own retries do not cover."""
-    for attempt in range(ATTEMPTS - 1):
-        try:
-            return read()
-        except (IncompleteReadError, ResponseStreamingError):
-            time.sleep(0.2 * 2**attempt)
-    return read()
+def _may_pass(error: BotoCoreError | ClientError) -> bool:
+    """Whether the same request may well succeed later: the server cannot be reached, breaks off or is overloaded."""
+    if isinstance(error, ClientError):
+        return _code(error) in _OVERLOADED
+    return isinstance(error, (ConnectionError, HTTPClientError, *_BROKEN_BODIES))
 
 
 def _copy(body: Any, file: BinaryIO) -> None:
-    shutil.copyfileobj(body, file, 1 << 20)
+    shutil.copyfileobj(body, file, _CHUNK_BYTES)
     file.flush()
     os.fsync(file.fileno())
 

@@ -7,15 +7,17 @@ from pydantic import JsonValue
 
 from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import DatasetDirectory
+from edgepress.contracts.digest import digest_file
 from edgepress.contracts.stages import ModelChoice
-from edgepress.errors import ModelError
 from edgepress.models.adopt import adopt_model
 from edgepress.models.keras import keras, set_seed
 from edgepress.models.outputs import default_loss
 from edgepress.models.registry import build_model
 from edgepress.models.user_model import build_user_model
 from edgepress.models.user_module import load_user_module
+from edgepress.storage import is_local, local_path
 from edgepress.train.batches import validation_batches
+from edgepress.train.checkpoint import fingerprint
 from edgepress.train.fit import fit, validate
 
 LOGS_NAME = "tensorboard"
@@ -30,13 +32,22 @@ class Baseline:
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
-def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module_path: Path, state: Path | None) -> Baseline:
-    """Build the model that the settings name and train it; ``module_path`` is the copy of the user's module, when there is one.
+def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module_path: Path, state: str) -> Baseline:
+    """Build the model that the settings name and train it.
+
+    Args:
+        settings: with ``model`` or ``module``.
+        dataset: to train on.
+        module_path: the copy of the user's module, when there is one.
+        state: folder or ``s3://bucket/prefix`` for checkpoints; empty keeps none. A folder gets logs for TensorBoard as well; beside
+            checkpoints in an object store there are none, since the candidate's record has the same curves.
 
     Raises:
         ModelError: the model cannot be built for this dataset.
         ConfigError: a setting does not suit the dataset.
         StageError: the training diverges.
+        IntegrityError: the state of an earlier attempt is damaged.
+        StorageError: it cannot be read.
     """
     manifest = dataset.manifest
     num_classes = len(manifest.labels)
@@ -52,8 +63,9 @@ def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module
         dataset,
         settings.train,
         user_module=user_module,
-        checkpoint_dir=state,
-        log_dir=None if state is None else state / LOGS_NAME,
+        state=state,
+        started_from=fingerprint(settings.model_dump_json(), digest_file(module_path) if user_module is not None else ""),
+        log_dir=local_path(state) / LOGS_NAME if state and is_local(state) else None,
     )
     return Baseline(
         model=model,
@@ -88,15 +100,3 @@ def adopt_baseline(source: str, source_digest: str, dataset: DatasetDirectory) -
         "val_accuracy": values["val_accuracy"],
     }
     return Baseline(model=model, facts=facts)
-
-
-def read_module(path: str) -> str:
-    """Text of a user's module.
-
-    Raises:
-        ModelError: it cannot be read as UTF-8 text.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path}: cannot be read ({error})") from error

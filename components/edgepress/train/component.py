@@ -9,7 +9,8 @@ from edgepress import images
 def train(
     context: str,
     settings: str,
-    module_source: str,
+    module_uri: str,
+    module_digest: str,
     source_digest: str,
     dataset: dsl.Input[dsl.Dataset],
     baseline: dsl.Output[dsl.Model],
@@ -27,7 +28,8 @@ def train(
         settings=BaselineSettings.model_validate_json(settings),
         dataset=dataset.metadata["address"],
         output=Path(baseline.path),
-        module_source=module_source,
+        module_uri=module_uri,
+        module_digest=module_digest,
         source_digest=source_digest,
         state=run.state("baseline", "train"),
     )

@@ -11,7 +11,7 @@ import numpy as np
 from edgepress.contracts.training import TrainSettings
 from edgepress.errors import StageError
 from edgepress.models.keras import keras, tf
-from edgepress.train.checkpoint import TrainingState, save_state
+from edgepress.train.checkpoint import Checkpoint, TrainingState
 
 DATA_CLASS_SCALAR = 1
 """``DataClass`` in tensorflow/core/framework/summary.proto."""
@@ -20,7 +20,8 @@ DATA_CLASS_SCALAR = 1
 class EpochEnd(keras.callbacks.Callback):
     """Keeps ``state`` up to date. Runs after a stage's own callbacks, so that it sees the weights they leave (pruning masks them).
 
-    ``validate`` gives val_loss, val_accuracy and the user's metrics of the model as it stands.
+    ``validate`` gives val_loss, val_accuracy and the user's metrics of the model as it stands. Epochs before ``counts_from_epoch`` are
+    neither kept nor counted by early stopping.
     """
 
     def __init__(
@@ -31,8 +32,8 @@ class EpochEnd(keras.callbacks.Callback):
         kept_model: keras.Model,
         tracked: list[Any],
         validate: Callable[[], dict[str, float]],
-        keep_best: bool,
-        checkpoint_dir: Path | None,
+        counts_from_epoch: int,
+        checkpoint: Checkpoint,
         log_dir: Path | None,
     ) -> None:
         super().__init__()
@@ -41,8 +42,8 @@ class EpochEnd(keras.callbacks.Callback):
         self._kept_model = kept_model
         self._tracked = tracked
         self._validate = validate
-        self._keep_best = keep_best
-        self._checkpoint_dir = checkpoint_dir
+        self._counts_from_epoch = counts_from_epoch
+        self._checkpoint = checkpoint
         self._writer = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
         self._started = 0.0
 
@@ -68,22 +69,16 @@ class EpochEnd(keras.callbacks.Callback):
         for name, value in values.items():
             self._state.curves.setdefault(name, []).append(value)
         accuracies = self._state.curves["val_accuracy"]
-        best = best_epoch(accuracies)
-        if self._keep_best and best == epoch:
+        if best_epoch(accuracies, self._counts_from_epoch) == epoch:
             self._state.best = self._kept_model.get_weights()
-        self._checkpoint()
+        self._state.weights = [np.asarray(variable) for variable in self._tracked]
+        self._state.optimizer = [np.asarray(variable) for variable in self.model.optimizer.variables]
+        self._checkpoint.save(self._state)
         self._log(epoch, values)
         self._report(epoch, values)
-        patience = self._settings.early_stopping_patience
-        if patience is not None and epoch - best >= patience:
-            print(f"no better validation accuracy for {patience} epochs; stopping", flush=True)
+        if stops_early(accuracies, self._settings, self._counts_from_epoch):
+            print(f"no better validation accuracy for {self._settings.early_stopping_patience} epochs; stopping", flush=True)
             self.model.stop_training = True
-
-    def _checkpoint(self) -> None:
-        if self._checkpoint_dir is not None:
-            self._state.weights = [np.asarray(variable) for variable in self._tracked]
-            self._state.optimizer = [np.asarray(variable) for variable in self.model.optimizer.variables]
-            save_state(self._checkpoint_dir, self._state)
 
     def _log(self, epoch: int, values: dict[str, float]) -> None:
         if self._writer is not None:
@@ -103,9 +98,16 @@ def _scalar_metadata() -> Any:
     return tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
 
 
-def best_epoch(val_accuracies: list[float]) -> int:
-    """Index of the first epoch with the highest validation accuracy."""
-    return int(np.argmax(val_accuracies))
+def best_epoch(val_accuracies: list[float], counts_from_epoch: int = 0) -> int | None:
+    """Index of the first epoch with the highest validation accuracy among those that count; None before the first of them has ended."""
+    counting = val_accuracies[counts_from_epoch:]
+    return counts_from_epoch + int(np.argmax(counting)) if counting else None
+
+
+def stops_early(val_accuracies: list[float], settings: TrainSettings, counts_from_epoch: int = 0) -> bool:
+    """Whether as many epochs as the settings' patience have followed the best one."""
+    best, patience = best_epoch(val_accuracies, counts_from_epoch), settings.early_stopping_patience
+    return best is not None and patience is not None and len(val_accuracies) - 1 - best >= patience
 
 
 def current_learning_rate(optimizer: Any) -> float:

@@ -7,13 +7,13 @@ from typing import Any
 
 from edgepress.contracts.dataset import DatasetDirectory
 from edgepress.contracts.training import TrainSettings
-from edgepress.errors import ModelError, StageError
+from edgepress.errors import IntegrityError, ModelError
 from edgepress.models.keras import keras, set_seed, tf
 from edgepress.models.outputs import default_loss
 from edgepress.models.user_module import UserModule, first_line
 from edgepress.train.batches import steps_per_epoch, train_batches, validation_batches
-from edgepress.train.checkpoint import TrainingState, fingerprint, load_state
-from edgepress.train.epoch_end import EpochEnd, best_epoch
+from edgepress.train.checkpoint import Checkpoint, TrainingState, fingerprint
+from edgepress.train.epoch_end import EpochEnd, best_epoch, stops_early
 
 __all__ = ["FitResult", "fit", "steps_per_epoch", "validate"]
 
@@ -25,7 +25,7 @@ class FitResult:
     Attributes:
         curves: per-epoch values: loss, accuracy, val_loss, val_accuracy, learning_rate (of the epoch's last step), and the user's metrics.
         epochs_run: finished epochs, those before a resumption included.
-        best_epoch: index from 0 of the highest validation accuracy.
+        best_epoch: index from 0 of the epoch that was kept: the highest validation accuracy among those that count.
         steps: optimizer steps in all.
     """
 
@@ -44,11 +44,16 @@ def fit(
     loss: Callable[[Any, Any], Any] | None = None,
     train_step_model: keras.Model | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
-    keep_best: bool = True,
-    checkpoint_dir: Path | None = None,
+    counts_from_epoch: int = 0,
+    state: str = "",
+    started_from: str = "",
     log_dir: Path | None = None,
 ) -> FitResult:
     """Train a model in place on the training split; the validation split selects the epoch that is kept.
+
+    Killed and called again with the same arguments, it goes on after its last finished epoch with all variables of the model and the
+    optimizer as they were, the same order of examples and the same augmentation. The result then differs from an uninterrupted one only as
+    two uninterrupted ones do (threads add up in any order), except that layers that draw random numbers, such as Dropout, draw others.
 
     Args:
         model: what is kept, and what is validated after each epoch.
@@ -59,15 +64,20 @@ def fit(
         train_step_model: a model that shares variables with ``model`` and brings its own ``train_step`` (a distiller); it is compiled
             and fitted in its place. Its logs need ``loss``.
         callbacks: a stage's own.
-        keep_best: end with the weights of the best epoch; otherwise with the last.
-        checkpoint_dir: a training killed here goes on from its last finished epoch; None keeps no state.
+        counts_from_epoch: the kept epoch is chosen from this one (from 0) on, and early stopping counts from it; within ``epochs``.
+        state: folder or ``s3://bucket/prefix`` for the state after each epoch; empty keeps none.
+        started_from: digest of whatever else determines the training: initial weights, the user's hooks, a stage's own settings. A
+            state of other settings, data, architecture or origin is not taken.
         log_dir: for TensorBoard.
 
     Raises:
         StageError: the loss turned NaN or infinite.
         ConfigError: ``augment`` does not suit the dataset.
         ModelError: a hook of the user's module fails.
+        IntegrityError: the state is damaged.
+        StorageError: the state cannot be read.
     """
+    assert 0 <= counts_from_epoch < settings.epochs
     set_seed(settings.seed)
     steps = steps_per_epoch(dataset.manifest.counts["train"], settings.batch_size)
     loss = loss or _user_loss(user_module, model) or default_loss(model)
@@ -79,16 +89,25 @@ def fit(
         model.compile(loss=loss, metrics=_metrics(user_module))
     optimizer.build(stepped.trainable_variables)
     tracked = _tracked_variables(model, stepped)
-    state = TrainingState(
-        fingerprint("1", settings.model_dump_json(), dataset.manifest.digest, model.to_json(), type(stepped).__name__, str(keep_best))
+    checkpoint = Checkpoint(state)
+    current = TrainingState(
+        fingerprint(
+            "1",
+            settings.model_dump_json(),
+            dataset.manifest.digest,
+            model.to_json(),
+            type(stepped).__name__,
+            str(counts_from_epoch),
+            started_from,
+        )
     )
-    if checkpoint_dir is not None and (saved := load_state(checkpoint_dir, state.fingerprint)) is not None:
-        state = saved
-        _restore(state, tracked, optimizer)
-        print(f"going on after epoch {len(state.curves['loss'])}", flush=True)
+    if (saved := checkpoint.load(current.fingerprint)) is not None:
+        current = saved
+        _restore(current, tracked, optimizer)
+        print(f"going on after epoch {len(current.curves['loss'])}", flush=True)
     held_out = validation_batches(dataset, user_module)
-    first_epoch = len(state.curves.get("loss", ()))
-    if first_epoch < settings.epochs and not _stopped_early(state, settings):
+    first_epoch = len(current.curves.get("loss", ()))
+    if first_epoch < settings.epochs and not stops_early(current.curves.get("val_accuracy", []), settings, counts_from_epoch):
         stepped.fit(
             train_batches(dataset, settings, user_module, first_epoch),
             epochs=settings.epochs,
@@ -98,24 +117,25 @@ def fit(
             callbacks=[
                 *callbacks,
                 EpochEnd(
-                    state=state,
+                    state=current,
                     settings=settings,
                     kept_model=model,
                     tracked=tracked,
                     validate=lambda: validate(model, held_out),
-                    keep_best=keep_best,
-                    checkpoint_dir=checkpoint_dir,
+                    counts_from_epoch=counts_from_epoch,
+                    checkpoint=checkpoint,
                     log_dir=log_dir,
                 ),
             ],
         )
-    if keep_best:
-        model.set_weights(state.best)
-    epochs_run = len(state.curves["loss"])
+    best = best_epoch(current.curves["val_accuracy"], counts_from_epoch)
+    assert best is not None, "early stopping waits for an epoch that counts"
+    model.set_weights(current.best)
+    epochs_run = len(current.curves["loss"])
     return FitResult(
-        curves={name: tuple(values) for name, values in state.curves.items()},
+        curves={name: tuple(values) for name, values in current.curves.items()},
         epochs_run=epochs_run,
-        best_epoch=best_epoch(state.curves["val_accuracy"]),
+        best_epoch=best,
         steps=epochs_run * steps,
     )
 
@@ -167,12 +187,6 @@ def _tracked_variables(model: keras.Model, stepped: keras.Model) -> list[Any]:
 def _restore(state: TrainingState, tracked: list[Any], optimizer: Any) -> None:
     for variables, values in ((tracked, state.weights), (optimizer.variables, state.optimizer)):
         if len(variables) != len(values):
-            raise StageError(f"the training state holds {len(values)} variables, but the model has {len(variables)}; delete the state")
+            raise IntegrityError(f"the training state holds {len(values)} variables, but the model has {len(variables)}; delete the state")
         for variable, value in zip(variables, values, strict=True):
             variable.assign(tf.cast(value, variable.dtype))
-
-
-def _stopped_early(state: TrainingState, settings: TrainSettings) -> bool:
-    accuracies = state.curves.get("val_accuracy", [])
-    patience = settings.early_stopping_patience
-    return len(accuracies) > 0 and patience is not None and len(accuracies) - 1 - best_epoch(accuracies) >= patience

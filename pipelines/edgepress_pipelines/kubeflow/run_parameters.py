@@ -4,27 +4,25 @@ from pathlib import PurePosixPath
 
 from edgepress.contracts.config import BUILTIN_SOURCES, PipelineConfig
 from edgepress.errors import ConfigError
-from edgepress_pipelines.baseline_source import source_digest
-from edgepress_pipelines.parameters import PipelineParameters, pipeline_parameters, read_module
+from edgepress_pipelines.parameters import PipelineParameters, pipeline_parameters
+from edgepress_pipelines.run_inputs import locate_inputs, place_inputs
 
 
-def run_parameters(config: PipelineConfig, *, fingerprint: str = "") -> PipelineParameters:
+def run_parameters(config: PipelineConfig, *, fingerprint: str = "", upload: bool = False) -> PipelineParameters:
     """The arguments of ``compress_and_release`` for a run on a cluster.
 
     Args:
         config: the configuration.
         fingerprint: of what the run follows from; ends up beside its verdict.
+        upload: also put the user's module and a local model to adopt where the parameters say that they are, as a run needs.
 
     Raises:
         ConfigError: it cannot run on a cluster, see ``check_cluster_config``; or it is too large for parameters.
+        StorageError: a store that has to be read or written cannot be reached or refuses.
     """
-    return pipeline_parameters(
-        config,
-        storage=check_cluster_config(config),
-        module_source=read_module(config),
-        source_digest=source_digest(config),
-        fingerprint=fingerprint,
-    )
+    storage = check_cluster_config(config)
+    inputs = place_inputs(config, storage) if upload else locate_inputs(config, storage)
+    return pipeline_parameters(config, storage=storage, inputs=inputs, fingerprint=fingerprint)
 
 
 def check_cluster_config(config: PipelineConfig) -> str:

@@ -63,7 +63,14 @@ def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResu
             "use fewer clusters or drop cluster from the recipe"
         )
 
-    fitted = fit(model, given.dataset, settings.train, user_module=load_user_module(given.candidate / MODULE_NAME))
+    fitted = fit(
+        model,
+        given.dataset,
+        settings.train,
+        user_module=load_user_module(given.candidate / MODULE_NAME),
+        state=given.state,
+        started_from=given.started_from,
+    )
     stripped = strip_clustering(model)
     everything = kernels(stripped)
     clustered = {name: kernel for name, kernel in everything.items() if name.split("/")[0] in wrappers}

@@ -21,11 +21,12 @@ def cluster(
     from edgepress.contracts.stages import ClusterSettings
     from edgepress.task import enter_run
 
-    enter_run(context)
+    run = enter_run(context)
     cluster(
         recipe=recipe,
         settings=ClusterSettings.parse_optional(settings),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),
+        state=run.state(recipe, "cluster"),
     )

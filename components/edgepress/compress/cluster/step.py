@@ -9,7 +9,15 @@ from edgepress.task import task
 
 
 @task("cluster")
-def cluster(*, recipe: str, settings: ClusterSettings | None, candidate: Path, dataset: DatasetAddress, output: Path) -> None:
+def cluster(
+    *,
+    recipe: str,
+    settings: ClusterSettings | None,
+    candidate: Path,
+    dataset: DatasetAddress,
+    output: Path,
+    state: str = "",
+) -> None:
     """Leave few distinct values in each kernel, while training. Without settings the candidate passes through.
 
     Args:
@@ -18,6 +26,7 @@ def cluster(*, recipe: str, settings: ClusterSettings | None, candidate: Path, d
         candidate: directory of the stage before.
         dataset: dataset directory, or its address in an object store.
         output: the candidate directory to write; must not exist.
+        state: folder or s3://bucket/prefix for checkpoints, so that a killed training goes on; empty keeps none.
     """
 
     def apply(given: StageInput) -> StageResult:
@@ -26,4 +35,6 @@ def cluster(*, recipe: str, settings: ClusterSettings | None, candidate: Path, d
 
         return cluster_candidate(given, settings)
 
-    run_stage(stage="cluster", recipe=recipe, settings=settings, candidate=candidate, dataset=dataset, output=output, apply=apply)
+    run_stage(
+        stage="cluster", recipe=recipe, settings=settings, candidate=candidate, dataset=dataset, output=output, apply=apply, state=state
+    )

@@ -21,11 +21,12 @@ def distill(
     from edgepress.contracts.stages import DistillSettings
     from edgepress.task import enter_run
 
-    enter_run(context)
+    run = enter_run(context)
     distill(
         recipe=recipe,
         settings=DistillSettings.parse_optional(settings),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),
+        state=run.state(recipe, "distill"),
     )

@@ -33,6 +33,8 @@ def distill_candidate(given: StageInput, settings: DistillSettings) -> StageResu
         settings.train,
         user_module=user_module,
         train_step_model=Distiller(student, teacher, settings.temperature, settings.alpha),
+        state=given.state,
+        started_from=given.started_from,
     )
     save_model(student, given.work)
     return StageResult(

@@ -9,7 +9,15 @@ from edgepress.task import task
 
 
 @task("distill")
-def distill(*, recipe: str, settings: DistillSettings | None, candidate: Path, dataset: DatasetAddress, output: Path) -> None:
+def distill(
+    *,
+    recipe: str,
+    settings: DistillSettings | None,
+    candidate: Path,
+    dataset: DatasetAddress,
+    output: Path,
+    state: str = "",
+) -> None:
     """Train a student on the baseline's soft targets. Without settings the baseline passes through as the recipe's candidate.
 
     Args:
@@ -18,6 +26,7 @@ def distill(*, recipe: str, settings: DistillSettings | None, candidate: Path, d
         candidate: directory of the baseline, which teaches.
         dataset: dataset directory, or its address in an object store.
         output: the candidate directory to write; must not exist.
+        state: folder or s3://bucket/prefix for checkpoints, so that a killed training goes on; empty keeps none.
     """
 
     def apply(given: StageInput) -> StageResult:
@@ -26,4 +35,6 @@ def distill(*, recipe: str, settings: DistillSettings | None, candidate: Path, d
 
         return distill_candidate(given, settings)
 
-    run_stage(stage="distill", recipe=recipe, settings=settings, candidate=candidate, dataset=dataset, output=output, apply=apply)
+    run_stage(
+        stage="distill", recipe=recipe, settings=settings, candidate=candidate, dataset=dataset, output=output, apply=apply, state=state
+    )

@@ -21,11 +21,12 @@ def prune(
     from edgepress.contracts.stages import PruneSettings
     from edgepress.task import enter_run
 
-    enter_run(context)
+    run = enter_run(context)
     prune(
         recipe=recipe,
         settings=PruneSettings.parse_optional(settings),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),
+        state=run.state(recipe, "prune"),
     )

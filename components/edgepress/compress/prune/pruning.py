@@ -6,7 +6,6 @@ from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry imp
 from tensorflow_model_optimization.sparsity import keras as sparsity_api
 
 from edgepress.compress.kernels import kernels, leaf_layers, sparsity, sparsity_by_layer
-from edgepress.compress.prune.best_epoch import BestAtFinalSparsity
 from edgepress.compress.prune.schedule import PruningSteps, plan_pruning
 from edgepress.compress.stage import StageInput, StageResult
 from edgepress.compress.wrapping import wrap_layers
@@ -16,8 +15,7 @@ from edgepress.errors import StageError
 from edgepress.models.keras import set_seed
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
-from edgepress.train.batches import validation_batches
-from edgepress.train.fit import fit, steps_per_epoch, validate
+from edgepress.train.fit import fit, steps_per_epoch
 
 
 def prune_candidate(given: StageInput, settings: PruneSettings) -> StageResult:
@@ -50,18 +48,17 @@ def prune_candidate(given: StageInput, settings: PruneSettings) -> StageResult:
         found = ", ".join(dict.fromkeys(type(layer).__name__ for layer in leaf_layers(model)))
         raise StageError(f"nothing in model {model.name} can be pruned: its layers are {found}; drop prune from the recipe")
 
-    user_module = load_user_module(given.candidate / MODULE_NAME)
-    held_out = validation_batches(given.dataset, user_module)
-    best = BestAtFinalSparsity(steps, per_epoch, settings.train.early_stopping_patience, lambda: validate(model, held_out)["val_accuracy"])
+    # Epochs before the final sparsity look better only because less is pruned.
     fitted = fit(
         model,
         given.dataset,
-        settings.train.model_copy(update={"early_stopping_patience": None}),
-        user_module=user_module,
-        callbacks=(sparsity_api.UpdatePruningStep(), best),
-        keep_best=False,
+        settings.train,
+        user_module=load_user_module(given.candidate / MODULE_NAME),
+        callbacks=(sparsity_api.UpdatePruningStep(),),
+        counts_from_epoch=steps.final_from_epoch(per_epoch),
+        state=given.state,
+        started_from=given.started_from,
     )
-    best.restore()
     stripped = sparsity_api.strip_pruning(model)
     everything = kernels(stripped)
     pruned = {name: kernel for name, kernel in everything.items() if name.split("/")[0] in wrappers}
@@ -76,8 +73,8 @@ def prune_candidate(given: StageInput, settings: PruneSettings) -> StageResult:
             "end_step": steps.end_step,
             "steps": fitted.steps,
             "epochs_run": fitted.epochs_run,
-            "best_epoch": best.epoch,
-            "val_accuracy": best.val_accuracy,
+            "best_epoch": fitted.best_epoch,
+            "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
         },
         curves=fitted.curves,
     )

@@ -18,9 +18,9 @@ class PruningSteps:
     end_step: int
     frequency: int
 
-    def reached_by(self, epoch: int, steps_per_epoch: int) -> bool:
-        """Whether the last update is done when the epoch (0-based) ends."""
-        return (epoch + 1) * steps_per_epoch >= self.end_step
+    def final_from_epoch(self, steps_per_epoch: int) -> int:
+        """The first epoch (from 0) at whose end the last update is done."""
+        return max(1, -(-self.end_step // steps_per_epoch)) - 1
 
 
 def plan_pruning(settings: PruneSettings, steps_per_epoch: int) -> PruningSteps:

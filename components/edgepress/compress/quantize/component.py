@@ -21,11 +21,12 @@ def quantize(
     from edgepress.contracts.stages import QuantizeSettings
     from edgepress.task import enter_run
 
-    enter_run(context)
+    run = enter_run(context)
     quantize(
         recipe=recipe,
         settings=QuantizeSettings.parse_optional(settings),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),
+        state=run.state(recipe, "quantize"),
     )

@@ -41,7 +41,7 @@ def quantize_candidate(given: StageInput, settings: QuantizeSettings) -> StageRe
         model = _apply_scheme(source, PreservingScheme(preservation, per_tensor))
         sample = train_batches(given.dataset, settings.train, user_module).take(CALIBRATION_BATCHES)
         calibrate_ranges(model, sample.map(lambda x, *_: x))
-        fitted = fit(model, given.dataset, settings.train, user_module=user_module)
+        fitted = fit(model, given.dataset, settings.train, user_module=user_module, state=given.state, started_from=given.started_from)
         if preservation.clustered or per_tensor:
             trained, model = model, _apply_scheme(load_model(given.candidate), PreservingScheme(Preservation(), per_tensor=False))
             move_to_plain(trained, model)

@@ -102,8 +102,8 @@ def _convert(name: str, value: Any, parameter: inspect.Parameter) -> Any:
 def _kind(annotation: Any) -> tuple[Any, bool]:
     """The annotation's plain type and whether None is allowed; ``list[Path]`` gives ``list``."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
-        members = [member for member in typing.get_args(annotation) if member is not types.NoneType]
-        return _kind(members[0])[0], True
+        members = typing.get_args(annotation)
+        return _kind(next(member for member in members if member is not types.NoneType))[0], types.NoneType in members
     if typing.get_origin(annotation) is list:
         return list, False
     return annotation, False

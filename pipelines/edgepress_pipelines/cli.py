@@ -10,8 +10,10 @@ from typer.core import TyperGroup
 
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, InputError
 from edgepress_pipelines.cli_arguments import (
+    DEFAULT_IMAGES,
     DEFAULT_WORKDIR,
     ConfigArgument,
+    ImagesOption,
     PlainOption,
     SetOption,
     WorkdirOption,
@@ -132,16 +134,18 @@ def run(
 def compile_(
     config: ConfigArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the compiled pipeline.")],
+    images: ImagesOption = DEFAULT_IMAGES,
     overrides: SetOption = [],  # noqa: B006  typer copies it
 ) -> None:
-    """Compile the pipeline for Kubeflow. Recipes stay a parameter of it."""
+    """Compile the pipeline for Kubeflow, every image by digest. Recipes stay a parameter of it."""
     from edgepress_pipelines.config_file import load_config
 
     settings = load_config(config, overrides)
 
     from edgepress_pipelines.compile import compile_pipeline
+    from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 
-    compile_pipeline(settings, output)
+    compile_pipeline(settings, output, read_image_lock(images))
     typer.echo(f"wrote {output}")
 
 

@@ -8,31 +8,35 @@ from kfp import compiler
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import InputError
-from edgepress_pipelines.baseline_source import source_digest
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
-from edgepress_pipelines.parameters import pipeline_parameters, read_module
+from edgepress_pipelines.kubeflow.image_lock import ImageLock
+from edgepress_pipelines.kubeflow.pod_settings import PodSettings
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 
-STORAGE_MOUNT = "/mnt/edgepress"
-"""Where a cluster mounts the volume of what outlives a run; a run may name another place."""
 
-
-def compile_pipeline(config: PipelineConfig, output: Path) -> None:
+def compile_pipeline(config: PipelineConfig, output: Path, lock: ImageLock) -> None:
     """Write the compiled pipeline, whole or not at all. Every parameter, the recipes too, can be given anew for each run.
+
+    Args:
+        config: its values become the parameters' defaults; ``resources.kubeflow`` also decides what pods ask for.
+        output: a .yaml file.
+        lock: the images that tasks run in.
 
     Raises:
         InputError: ``output`` is not a .yaml file that can be written.
-        ConfigError: a file that the configuration names is missing, or its parameters are too large.
+        ConfigError: the configuration cannot run on a cluster, a file that it names is missing, or its parameters are too large.
     """
     if output.suffix not in (".yaml", ".yml"):
         raise InputError(f"{output}: a compiled pipeline is a .yaml file; give such a name to -o")
-    parameters = pipeline_parameters(
-        config, storage=STORAGE_MOUNT, data_root="", module_source=read_module(config), source_digest=source_digest(config)
+    parameters = run_parameters(config)
+    settings = config.resources.kubeflow
+    build = BuildSettings(
+        parallelism=settings.parallelism, pods=PodSettings(settings=settings, lock=lock), exit_handler=settings.exit_handler
     )
-    pipeline = build_pipeline(BuildSettings(parallelism=config.resources.parallelism))
     try:
         with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as folder:
             written = Path(folder) / "pipeline.yaml"
-            compiler.Compiler().compile(pipeline, str(written), pipeline_parameters=parameters)
+            compiler.Compiler().compile(build_pipeline(build), str(written), pipeline_parameters=parameters)
             os.replace(written, output)
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from error

@@ -6,6 +6,7 @@ serves every model and team. What a compiled file must fix (how many recipes run
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,13 @@ from edgepress.compress.prune.component import prune
 from edgepress.compress.quantize.component import quantize
 from edgepress.convert.component import convert
 from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
+from edgepress.finish.component import finish
 from edgepress.gate.component import judge, nominate
-from edgepress.ingest.component import ingest
+from edgepress.ingest.component import ingest, locate
 from edgepress.release.component import release
 from edgepress.report.component import report
 from edgepress.train.component import train
+from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings
 
 PIPELINE_NAME = "compress-and-release"
 CODE_DIGEST_VARIABLE = "EDGEPRESS_CODE_DIGEST"
@@ -42,6 +45,9 @@ CACHED_STEPS = {
 }
 """Component -> the module of its step, for every component whose result may come from the cache."""
 
+SELF_CONTAINED = {"locate"}
+"""Cached components without a step: their whole code is their declaration, which KFP's cache compares itself."""
+
 
 @dataclass(frozen=True)
 class BuildSettings:
@@ -52,11 +58,15 @@ class BuildSettings:
         run_id: identifies the run in its verdict and release; None takes the engine's own identifier.
         code_digests: component (as in CACHED_STEPS) -> digest of the code that it imports, which enters its cache key. Empty where the
             image's digest says it.
+        pods: what pods get on a cluster; None for the local runner, which has none.
+        exit_handler: end with a task that records how the run ended, whatever happened in it.
     """
 
     parallelism: int
     run_id: str | None = None
     code_digests: Mapping[str, str] = field(default_factory=dict)
+    pods: PodSettings | None = None
+    exit_handler: bool = False
 
 
 def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
@@ -72,74 +82,95 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
         benchmark_settings: str,
         policy: str,
         release_settings: str,
-        data_root: str = "",
         module_source: str = "",
         source_digest: str = "",
+        fingerprint: str = "",
+        node_selector: dict = {},  # type: ignore[type-arg]  # noqa: B006
+        tolerations: list = [],  # type: ignore[type-arg]  # noqa: B006
+        credentials_secret: str = "",
+        settings_config_map: str = "",
     ) -> None:
+        def placed(task: dsl.PipelineTask) -> dsl.PipelineTask:
+            """A task whose pod has what its image's tasks need."""
+            if build.pods is None:
+                return task
+            return build.pods.dress(task, PodParameters(node_selector, tolerations, credentials_secret, settings_config_map))
+
         def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
             """A task whose result depends on its inputs and the code alone."""
-            task = component(context=context, **inputs)
-            if build.code_digests:
-                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[task.component_spec.name])
+            task = placed(component(context=context, **inputs))
+            name = task.component_spec.name
+            if build.code_digests and name not in SELF_CONTAINED:
+                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[name])
             return task.set_caching_options(True)
 
         def fresh(component: Component, **inputs: Any) -> dsl.PipelineTask:
             """A task that looks at the world, or acts on it: never taken from the cache."""
-            return component(context=context, **inputs).set_caching_options(False)
+            return placed(component(context=context, **inputs)).set_caching_options(False)
 
-        data = fresh(ingest, settings=dataset, root=data_root).set_display_name("ingest").outputs["dataset"]
-        trained = cached(train, settings=baseline, module_source=module_source, source_digest=source_digest, dataset=data)
-        reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs["output"]
-        validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
+        ending = dsl.ExitHandler(fresh(finish, run_id=run_id), name="run") if build.exit_handler else nullcontext()
+        with ending:
+            ingested = fresh(ingest, settings=dataset).set_display_name("ingest")
+            if build.pods is not None:
+                build.pods.mount_data(ingested)
+            data = cached(locate, address=ingested.output).set_display_name("dataset").outputs["dataset"]
+            trained = cached(train, settings=baseline, module_source=module_source, source_digest=source_digest, dataset=data)
+            reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs[
+                "output"
+            ]
+            validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
 
-        with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
-            distilled = cached(distill, recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data)
-            pruned = cached(prune, recipe=item.recipe, settings=item.prune, candidate=distilled.outputs["output"], dataset=data)
-            clustered = cached(cluster, recipe=item.recipe, settings=item.cluster, candidate=pruned.outputs["output"], dataset=data)
-            quantized = cached(quantize, recipe=item.recipe, settings=item.quantize, candidate=clustered.outputs["output"], dataset=data)
-            converted = cached(convert, recipe=item.recipe, settings=item.convert, candidate=quantized.outputs["output"], dataset=data)
-            evaluated = cached(evaluate, recipe=item.recipe, candidate=converted.outputs["output"], reference=validation, dataset=data)
+            with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
+                distilled = cached(distill, recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data)
+                pruned = cached(prune, recipe=item.recipe, settings=item.prune, candidate=distilled.outputs["output"], dataset=data)
+                clustered = cached(cluster, recipe=item.recipe, settings=item.cluster, candidate=pruned.outputs["output"], dataset=data)
+                quantized = cached(
+                    quantize, recipe=item.recipe, settings=item.quantize, candidate=clustered.outputs["output"], dataset=data
+                )
+                converted = cached(convert, recipe=item.recipe, settings=item.convert, candidate=quantized.outputs["output"], dataset=data)
+                evaluated = cached(evaluate, recipe=item.recipe, candidate=converted.outputs["output"], reference=validation, dataset=data)
 
-        candidate, evaluation = converted.outputs["output"], evaluated.outputs["evaluation"]
-        measured = fresh(benchmark, settings=benchmark_settings, baseline=reference, candidates=dsl.Collected(candidate), dataset=data)
-        measurements = measured.outputs["measurements"]
-        nominated = fresh(
-            nominate,
-            policy=policy,
-            baseline=reference,
-            candidates=dsl.Collected(candidate),
-            baseline_evaluation=validation,
-            evaluations=dsl.Collected(evaluation),
-            measurements=measurements,
-        )
-        nominee = nominated.outputs["nominee"]
-        baseline_test = cached(evaluate_baseline, split="test", baseline=reference, dataset=data).outputs["evaluation"]
-        nominee_test = cached(evaluate_nominee, nominee=nominee, reference=baseline_test, dataset=data).outputs["evaluation"]
-        judged = fresh(
-            judge,
-            policy=policy,
-            run_id=run_id,
-            nomination=nominated.outputs["nomination"],
-            nominee=nominee,
-            nominee_evaluation=nominee_test,
-            baseline_evaluation=baseline_test,
-            measurements=measurements,
-        )
-        verdict = judged.outputs["verdict"]
-        reported = fresh(
-            report,
-            run_id=run_id,
-            policy=policy,
-            verdict=verdict,
-            baseline=reference,
-            candidates=dsl.Collected(candidate),
-            baseline_evaluation=validation,
-            evaluations=dsl.Collected(evaluation),
-            baseline_test_evaluation=baseline_test,
-            nominee_evaluation=nominee_test,
-            measurements=measurements,
-        )
-        with dsl.If(judged.outputs["Output"] == "passed", name="passed"):
-            fresh(release, run_id=run_id, settings=release_settings, verdict=verdict, nominee=nominee, dataset=data).after(reported)
+            candidate, evaluation = converted.outputs["output"], evaluated.outputs["evaluation"]
+            measured = fresh(benchmark, settings=benchmark_settings, baseline=reference, candidates=dsl.Collected(candidate), dataset=data)
+            measurements = measured.outputs["measurements"]
+            nominated = fresh(
+                nominate,
+                policy=policy,
+                baseline=reference,
+                candidates=dsl.Collected(candidate),
+                baseline_evaluation=validation,
+                evaluations=dsl.Collected(evaluation),
+                measurements=measurements,
+            )
+            nominee = nominated.outputs["nominee"]
+            baseline_test = cached(evaluate_baseline, split="test", baseline=reference, dataset=data).outputs["evaluation"]
+            nominee_test = cached(evaluate_nominee, nominee=nominee, reference=baseline_test, dataset=data).outputs["evaluation"]
+            judged = fresh(
+                judge,
+                policy=policy,
+                run_id=run_id,
+                nomination=nominated.outputs["nomination"],
+                nominee=nominee,
+                nominee_evaluation=nominee_test,
+                baseline_evaluation=baseline_test,
+                measurements=measurements,
+            )
+            verdict = judged.outputs["verdict"]
+            reported = fresh(
+                report,
+                run_id=run_id,
+                policy=policy,
+                fingerprint=fingerprint,
+                verdict=verdict,
+                baseline=reference,
+                candidates=dsl.Collected(candidate),
+                baseline_evaluation=validation,
+                evaluations=dsl.Collected(evaluation),
+                baseline_test_evaluation=baseline_test,
+                nominee_evaluation=nominee_test,
+                measurements=measurements,
+            )
+            with dsl.If(judged.outputs["Output"] == "passed", name="passed"):
+                fresh(release, run_id=run_id, settings=release_settings, verdict=verdict, nominee=nominee, dataset=data).after(reported)
 
     return compress_and_release

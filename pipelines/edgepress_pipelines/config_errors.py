@@ -9,13 +9,27 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import ErrorDetails
 
 from edgepress.contracts.config import ENDPOINT_URL_PATTERN, NAME_PATTERN, PipelineConfig
-from edgepress.contracts.kubeflow import S3_URI_PATTERN
+from edgepress.contracts.kubeflow import (
+    CPU_PATTERN,
+    DNS_LABEL_PATTERN,
+    LABEL_VALUE_PATTERN,
+    MEMORY_PATTERN,
+    MOUNT_PATH_PATTERN,
+    OBJECT_NAME_PATTERN,
+    S3_URI_PATTERN,
+)
 from edgepress_pipelines.yaml_reader import KeyPath
 
 _PATTERN_MEANINGS = {
     NAME_PATTERN: "1 to 48 lower-case letters, digits, '-' and '_', with a letter or digit at both ends",
     S3_URI_PATTERN: "of the form s3://bucket/prefix",
     ENDPOINT_URL_PATTERN: "of the form http://host:port or https://host",
+    CPU_PATTERN: "processors such as 2, 0.5 or 500m",
+    MEMORY_PATTERN: "memory in Mi or Gi, such as 512Mi or 4Gi",
+    OBJECT_NAME_PATTERN: "the name of a Kubernetes object: lower-case letters, digits, '-' and '.', such as edgepress-s3",
+    DNS_LABEL_PATTERN: "1 to 63 lower-case letters, digits and '-', such as edgepress-runs",
+    LABEL_VALUE_PATTERN: "a label's value: at most 63 letters, digits, '-', '_' and '.', such as gpu-a100",
+    MOUNT_PATH_PATTERN: "an absolute path such as /mnt/data",
 }
 _TYPE_NAMES = {
     "int_type": "a whole number",

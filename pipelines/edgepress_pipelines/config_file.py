@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import JsonValue, ValidationError
 
 from edgepress.contracts.config import BUILTIN_SOURCES, BaselineSettings, DatasetSettings, PipelineConfig
+from edgepress.contracts.kubeflow import DataVolume
 from edgepress.contracts.stages import ModelChoice
 from edgepress.errors import ConfigError, ModelError
 from edgepress.models.parameters import check_params
@@ -104,7 +105,12 @@ class _Draft:
         except ValidationError as error:
             raise ConfigError(explain(error, self.data, self.locate)) from error
         self._check_architectures(config)
-        return config.model_copy(update={"dataset": self._with_source(config.dataset), "baseline": self._with_origin(config.baseline)})
+        return config.model_copy(
+            update={
+                "dataset": self._with_source(config.dataset, config.resources.kubeflow.data_volume),
+                "baseline": self._with_origin(config.baseline),
+            }
+        )
 
     def locate(self, path: KeyPath) -> tuple[int, str]:
         """Line (0 for an override) and place of a key, or of the nearest key above it that is there."""
@@ -134,12 +140,14 @@ class _Draft:
     def _resolve(self, text: str) -> Path:
         return (self.path.absolute().parent / Path(text).expanduser()).resolve()
 
-    def _with_source(self, dataset: DatasetSettings) -> DatasetSettings:
+    def _with_source(self, dataset: DatasetSettings, volume: DataVolume | None) -> DatasetSettings:
         key = ("dataset", "source")
         if dataset.source in BUILTIN_SOURCES or dataset.source.startswith("s3://"):
             return dataset
         source = self._resolve(dataset.source)
         if not source.exists():
+            if volume is not None and source.is_relative_to(volume.mount_path):
+                return dataset.model_copy(update={"source": str(source)})  # on the volume, which this machine need not have
             known = ", ".join(BUILTIN_SOURCES)
             hint = nearest(dataset.source, list(BUILTIN_SOURCES)) or ";"
             raise self.error(key, f"there is no {source}{hint} give {known}, a .npz file, a folder of images per class, or s3://...")

@@ -37,7 +37,6 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
             parameters=pipeline_parameters(
                 config,
                 storage=str(workdir.path),
-                data_root=str(workdir.datasets),
                 module_source=read_module(config),
                 source_digest=source_digest(config),
             ),

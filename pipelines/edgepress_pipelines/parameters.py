@@ -17,17 +17,18 @@ LEFT_OUT = "null"
 MAX_PARAMETER_BYTES = 60_000
 """A task's inputs become command-line arguments, on a laptop and in a pod: larger ones fail with "Argument list too long"."""
 
-PipelineParameters = dict[str, str | list[dict[str, str]]]
+PipelineParameters = dict[str, str | dict[str, str] | list[dict[str, str]]]
 
 
 def pipeline_parameters(
-    config: PipelineConfig, *, storage: str, data_root: str, module_source: str, source_digest: str
+    config: PipelineConfig, *, storage: str, module_source: str, source_digest: str, fingerprint: str = ""
 ) -> PipelineParameters:
-    """The arguments of ``compress_and_release`` for one run.
+    """The arguments of ``compress_and_release`` for one run. Those about pods mean nothing to the local runner.
 
     Raises:
         ConfigError: the recipes or the user's module are too large to travel as parameters.
     """
+    kubeflow = config.resources.kubeflow
     parameters: PipelineParameters = {
         "context": settings_text(RunContext(name=config.name, storage=storage)),
         "dataset": settings_text(config.dataset),
@@ -36,9 +37,13 @@ def pipeline_parameters(
         "benchmark_settings": settings_text(config.benchmark),
         "policy": settings_text(config.gate),
         "release_settings": settings_text(config.release),
-        "data_root": data_root,
         "module_source": module_source,
         "source_digest": source_digest,
+        "fingerprint": fingerprint,
+        "node_selector": dict(kubeflow.node_selector),
+        "tolerations": [toleration.model_dump(exclude_none=True) for toleration in kubeflow.tolerations],
+        "credentials_secret": kubeflow.credentials_secret,
+        "settings_config_map": kubeflow.settings_config_map,
     }
     size_bytes = len(json.dumps(parameters).encode())
     if size_bytes > MAX_PARAMETER_BYTES:

@@ -1,13 +1,26 @@
 """A strict reader of compiled pipelines: whatever KFP's compiler lets through and a cluster then stumbles over is a finding."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 MAX_PARAMETER_BYTES = 60_000
+_IMAGE_BY_DIGEST = re.compile(r"[^@\s]+/(trainer|evaluator|releaser)@sha256:[0-9a-f]{64}")
 
 
-def findings(spec: dict[str, Any]) -> list[str]:
-    """What is wrong with a compiled pipeline, a sentence each; empty when it is sound."""
+def findings(spec: dict[str, Any], platforms: dict[str, Any]) -> list[str]:
+    """What is wrong with a compiled pipeline, a sentence each; empty when it is sound.
+
+    Args:
+        spec: the compiled file's first document, the graph.
+        platforms: its second, what pods get.
+    """
+    found = graph_findings(spec)
+    return found + list(_platform_findings(spec, platforms["platforms"]["kubernetes"]["deploymentSpec"]["executors"]))
+
+
+def graph_findings(spec: dict[str, Any]) -> list[str]:
+    """What is wrong with the graph."""
     components = spec["components"]
     dags = {"root": spec["root"]} | {name: component for name, component in components.items() if "dag" in component}
     found = [finding for name, component in dags.items() for finding in _dag_findings(name, component, components)]
@@ -58,6 +71,9 @@ def _source_findings(
             loop_items = {item for task in tasks.values() for item in _loop_inputs(task)}
             if key not in outer and key not in loop_items:
                 yield f"{where} refers to {key}, which its group does not take"
+        case {"taskFinalStatus": {"producerTask": producer}}:
+            if producer not in tasks:
+                yield f"{where} tells how {producer} ended, which is no task here"
         case {"runtimeValue": _}:
             pass
         case _:
@@ -82,8 +98,8 @@ def _executor_findings(spec: dict[str, Any]) -> Iterator[str]:
             yield f"component {name} has no executor"
     for name, executor in executors.items():
         container = executor["container"]
-        if not container["image"].startswith("edgepress/"):
-            yield f"{name} runs in {container['image']}, which is not an image of EdgePress"
+        if not _IMAGE_BY_DIGEST.fullmatch(container["image"]):
+            yield f"{name} runs in {container['image']}, which is not an image of EdgePress by digest"
         if any("pip install" in part or "pip\n" in part for part in [*container["command"], *container.get("args", ())]):
             yield f"{name} installs packages when it starts"
 
@@ -93,3 +109,49 @@ def _size_findings(root: dict[str, Any]) -> Iterator[str]:
     size_bytes = sum(len(str(parameter.get("defaultValue", "")).encode()) for parameter in parameters.values())
     if size_bytes > MAX_PARAMETER_BYTES:
         yield f"the parameters' defaults take {size_bytes} bytes, more than {MAX_PARAMETER_BYTES}"
+
+
+def _platform_findings(spec: dict[str, Any], pods: dict[str, Any]) -> Iterator[str]:
+    executors = spec["deploymentSpec"]["executors"]
+    yield from (f"{name} has settings of a pod but no container" for name in pods.keys() - executors.keys())
+    yield from (f"{name} has no settings of its pod" for name in executors.keys() - pods.keys())
+    dags = {"root": spec["root"]} | {name: component for name, component in spec["components"].items() if "dag" in component}
+    for dag_name, dag in dags.items():
+        for task_name, task in dag["dag"]["tasks"].items():
+            executor = spec["components"][task["componentRef"]["name"]].get("executorLabel")
+            for path, key in _component_inputs(pods.get(executor, {}), ()):
+                # The driver looks in the inputs that the group around the task was given.
+                if key not in dag.get("inputDefinitions", {}).get("parameters", {}):
+                    yield f"{dag_name}.{task_name}: {'.'.join(path)} refers to {key}, which its group does not take"
+                elif any(key not in given.get("inputs", {}).get("parameters", {}) for given in _uses(dag_name, dags)):
+                    yield f"{dag_name}.{task_name}: {'.'.join(path)} refers to {key}, which its group is not given"
+            for path in _task_outputs(pods.get(executor, {}), ()):
+                yield f"{dag_name}.{task_name}: {'.'.join(path)} waits for another task"
+
+
+def _uses(component: str, dags: dict[str, Any]) -> list[dict[str, Any]]:
+    tasks = [task for dag in dags.values() for task in dag["dag"]["tasks"].values()]
+    return [task for task in tasks if task["componentRef"]["name"] == component]
+
+
+def _component_inputs(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    for key, inner in _entries(value):
+        if key == "componentInputParameter":
+            yield path, inner
+        else:
+            yield from _component_inputs(inner, (*path, key))
+
+
+def _task_outputs(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for key, inner in _entries(value):
+        if key == "taskOutputParameter":
+            yield path
+        else:
+            yield from _task_outputs(inner, (*path, key))
+
+
+def _entries(value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        yield from value.items()
+    elif isinstance(value, list):
+        yield from ((str(index), inner) for index, inner in enumerate(value))

@@ -1,62 +1,67 @@
-"""The compiled pipeline: sound by a strict reader, equal to its golden file, and still one pipeline for every configuration."""
+"""The compiled pipeline: sound by a strict reader, equal to its golden files, and still one pipeline for every configuration."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from kfp.components import load_component_from_file
 
-from edgepress.errors import ConfigError, InputError
+from edgepress.errors import EXIT_WRONG_INPUT, ConfigError, InputError
 from edgepress_pipelines.compile import compile_pipeline
 from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.image_lock import DEFAULT_IMAGE_LOCK
+from tests.pipelines.cluster_configs import CONFIGS, EXAMPLE_LOCK, STORAGE, Documents, cluster_config, compiled, example_lock
 from tests.pipelines.compiled_pipeline import findings
 
-CONFIGS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs"
 GOLDENS = Path(__file__).parent / "goldens"
 UPDATE_VARIABLE = "EDGEPRESS_UPDATE_GOLDENS"
 
 
-def compiled(config: Path, folder: Path) -> dict[str, Any]:
-    output = folder / "pipeline.yaml"
-    compile_pipeline(load_config(config), output)
-    first, *_ = yaml.safe_load_all(output.read_text())
-    assert isinstance(first, dict)
-    return first
-
-
 @pytest.mark.parametrize("name", ["digits", "fashion-mnist"])
-def test_compiled_pipeline_is_sound(name: str, tmp_path: Path) -> None:
-    assert findings(compiled(CONFIGS / f"{name}.yaml", tmp_path)) == []
+@pytest.mark.parametrize("exit_handler", ["false", "true"])
+def test_compiled_pipeline_is_sound(name: str, exit_handler: str, tmp_path: Path) -> None:
+    graph, platforms = compiled(cluster_config(name, [f"resources.kubeflow.exit_handler={exit_handler}"]), tmp_path)
+    assert findings(graph, platforms) == []
 
 
 def test_compiled_pipeline_is_the_golden_one(tmp_path: Path) -> None:
-    spec = compiled(CONFIGS / "digits.yaml", tmp_path)
+    graph, platforms = compiled(cluster_config(), tmp_path)
     # The defaults are digits.yaml's own; what the golden file keeps still is the graph.
-    for parameter in spec["root"]["inputDefinitions"]["parameters"].values():
+    for parameter in graph["root"]["inputDefinitions"]["parameters"].values():
         parameter.pop("defaultValue", None)
-    golden = GOLDENS / "compress_and_release.yaml"
-    text = yaml.safe_dump(spec, sort_keys=True, width=140)
-    if os.environ.get(UPDATE_VARIABLE) == "1":
-        golden.write_text(text)
-    assert text == golden.read_text(), f"the graph changed; if it should, run again with {UPDATE_VARIABLE}=1 and read the difference"
+    for document, name in ((graph, "compress_and_release.yaml"), (platforms, "compress_and_release.pods.yaml")):
+        golden = GOLDENS / name
+        text = yaml.safe_dump(document, sort_keys=True, width=140)
+        if os.environ.get(UPDATE_VARIABLE) == "1":
+            golden.write_text(text)
+        assert text == golden.read_text(), f"{name} changed; if it should, run again with {UPDATE_VARIABLE}=1 and read the difference"
 
 
-def test_two_configurations_compile_to_the_same_graph(tmp_path: Path) -> None:
-    specs = []
+def test_two_configurations_compile_to_the_same_pipeline(tmp_path: Path) -> None:
+    documents = []
     for name in ("digits", "fashion-mnist"):
         folder = tmp_path / name
         folder.mkdir()
-        spec = compiled(CONFIGS / f"{name}.yaml", folder)
-        for task in spec["root"]["dag"]["tasks"].values():
-            task.pop("iteratorPolicy", None)  # recipes at a time: KFP fixes it at compile time
-        specs.append((spec["components"], spec["deploymentSpec"], spec["root"]["dag"]))
-    assert specs[0] == specs[1]
+        graph, platforms = compiled(cluster_config(name), folder)
+        documents.append((graph["components"], graph["deploymentSpec"], graph["root"]["dag"], platforms))
+    assert documents[0] == documents[1]
+
+
+def test_compiled_file_is_one_that_kfp_reads(tmp_path: Path) -> None:
+    compiled(cluster_config(overrides=["resources.kubeflow.exit_handler=true"]), tmp_path)
+    component = load_component_from_file(str(tmp_path / "pipeline.yaml"))
+    assert component.name == "compress-and-release"
+    assert {"context", "recipes", "fingerprint", "node_selector", "tolerations"} <= set(component.component_spec.inputs)
 
 
 def test_recipes_are_a_parameter_with_the_stages_as_text(tmp_path: Path) -> None:
-    spec = compiled(CONFIGS / "digits.yaml", tmp_path)
-    recipes = spec["root"]["inputDefinitions"]["parameters"]["recipes"]
+    graph, _ = compiled(cluster_config(), tmp_path)
+    recipes = graph["root"]["inputDefinitions"]["parameters"]["recipes"]
     assert recipes["parameterType"] == "LIST"
     assert [item["recipe"] for item in recipes["defaultValue"]] == [
         recipe.recipe for recipe in load_config(CONFIGS / "digits.yaml").recipes
@@ -64,46 +69,134 @@ def test_recipes_are_a_parameter_with_the_stages_as_text(tmp_path: Path) -> None
     assert all(isinstance(value, str) for item in recipes["defaultValue"] for value in item.values())
 
 
-def _remove(spec: dict[str, Any], task: str) -> None:
-    del spec["root"]["dag"]["tasks"][task]
+def test_every_cached_task_is_keyed_by_the_data_and_nothing_that_is_new_in_every_run(tmp_path: Path) -> None:
+    """A cluster's cache compares parameters by value and artifacts by identity, so what a task that is never cached gives can never hit.
+    Only ``locate`` takes something from such a task, and that by value: the address, which is made of the content's digest."""
+    graph, _ = compiled(cluster_config(), tmp_path)
+    tasks = graph["root"]["dag"]["tasks"]
+    cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
+    assert cached == {"locate", "train", "convert", "evaluate-baseline", "evaluate-baseline-2", "evaluate-nominee"}
+    assert tasks["locate"]["inputs"]["parameters"]["address"] == {
+        "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "ingest"}
+    }
+    for name in cached - {"locate", "evaluate-nominee"} | {"for-loop-1"}:
+        producers = {source["taskOutputArtifact"]["producerTask"] for source in tasks[name]["inputs"]["artifacts"].values()}
+        assert "locate" in producers
+        assert producers <= cached
+    in_loop = graph["components"]["comp-for-loop-1"]["dag"]["tasks"]
+    assert len(in_loop) == 6
+    for name, task in in_loop.items():
+        assert task["cachingOptions"]["enableCache"], name
+        assert task["inputs"]["artifacts"]["dataset"] == {"componentInputArtifact": "pipelinechannel--locate-dataset"}
 
 
-def _rename_output(spec: dict[str, Any], task: str) -> None:
-    outputs = spec["components"][spec["root"]["dag"]["tasks"][task]["componentRef"]["name"]]["outputDefinitions"]["artifacts"]
-    outputs["renamed"] = outputs.pop(next(iter(outputs)))
+def test_no_loop_takes_the_output_parameter_of_a_task(tmp_path: Path) -> None:
+    """KFP's local runner would give each iteration the loop's item in its place."""
+    graph, _ = compiled(cluster_config(), tmp_path)
+    loops = [task for task in graph["root"]["dag"]["tasks"].values() if "parameterIterator" in task]
+    assert len(loops) == 1
+    assert all("taskOutputParameter" not in source for source in loops[0]["inputs"]["parameters"].values())
 
 
-def _install_at_start(spec: dict[str, Any], task: str) -> None:
-    executor = spec["deploymentSpec"]["executors"][spec["components"][f"comp-{task}"]["executorLabel"]]
-    executor["container"]["command"].append("python3 -m pip install edgepress")
+Damage = Callable[[Documents], None]
+
+
+def _remove(task: str) -> Damage:
+    return lambda documents: documents[0]["root"]["dag"]["tasks"].pop(task)
+
+
+def _rename_output(component: str) -> Damage:
+    def damage(documents: Documents) -> None:
+        outputs = documents[0]["components"][component]["outputDefinitions"]["artifacts"]
+        outputs["renamed"] = outputs.pop(next(iter(outputs)))
+
+    return damage
+
+
+def _change_container(executor: str, change: Callable[[dict[str, Any]], object]) -> Damage:
+    def damage(documents: Documents) -> None:
+        change(documents[0]["deploymentSpec"]["executors"][executor]["container"])
+
+    return damage
+
+
+def _change_pod(executor: str, change: Callable[[dict[str, Any]], object]) -> Damage:
+    def damage(documents: Documents) -> None:
+        change(documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"][executor])
+
+    return damage
+
+
+def _refer_to(name: str) -> Callable[[dict[str, Any]], object]:
+    return lambda pod: pod["nodeSelector"]["nodeSelectorJson"].update(componentInputParameter=name)
+
+
+def _starve_loop(documents: Documents) -> None:
+    del documents[0]["root"]["dag"]["tasks"]["for-loop-1"]["inputs"]["parameters"]["pipelinechannel--tolerations"]
+    del documents[0]["components"]["comp-for-loop-1"]["inputDefinitions"]["parameters"]["pipelinechannel--tolerations"]
+
+
+def _drop_pod(documents: Documents) -> None:
+    del documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
 
 
 @pytest.mark.parametrize(
-    ("damage", "task", "finding"),
+    ("damage", "finding"),
     [
-        (_remove, "train", "which is no task here"),
-        (_rename_output, "benchmark", "which it does not give"),
-        (_install_at_start, "judge", "installs packages when it starts"),
+        (_remove("train"), "which is no task here"),
+        (_rename_output("comp-benchmark"), "which it does not give"),
+        (_change_container("exec-judge", lambda it: it["command"].append("python3 -m pip install edgepress")), "installs packages"),
+        (_change_container("exec-judge", lambda it: it.update(image="registry.example.com/edgepress/evaluator:latest")), "by digest"),
+        (_change_pod("exec-prune", _refer_to("node_selector")), "for-loop-1.prune: nodeSelector.nodeSelectorJson refers to node_selector"),
+        (_change_pod("exec-train", _refer_to("pipelinechannel--node_selector")), "root.train: nodeSelector.nodeSelectorJson refers to"),
+        (_starve_loop, "comp-for-loop-1.prune: tolerations.0.tolerationJson refers to pipelinechannel--tolerations"),
+        (_drop_pod, "exec-train has no settings of its pod"),
     ],
 )
-def test_reader_sees_damage(damage: Any, task: str, finding: str, tmp_path: Path) -> None:
-    spec = compiled(CONFIGS / "digits.yaml", tmp_path)
-    damage(spec, task)
-    assert any(finding in text for text in findings(spec))
+def test_reader_sees_damage(damage: Damage, finding: str, tmp_path: Path) -> None:
+    documents = compiled(cluster_config(), tmp_path)
+    damage(documents)
+    assert any(finding in text for text in findings(*documents)), findings(*documents)
 
 
 def test_module_too_large_for_a_command_line_is_refused(tmp_path: Path) -> None:
     module = tmp_path / "model.py"
     module.write_text("# " + "x" * 70_000)
-    config = load_config(CONFIGS / "digits.yaml")
+    config = cluster_config()
     config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"model": None, "module": str(module)})})
     with pytest.raises(ConfigError, match="bytes"):
-        compile_pipeline(config, tmp_path / "pipeline.yaml")
+        compile_pipeline(config, tmp_path / "pipeline.yaml", example_lock())
     assert not (tmp_path / "pipeline.yaml").exists()
 
 
 @pytest.mark.parametrize("output", ["pipeline.json", "missing/pipeline.yaml"])
 def test_output_that_cannot_be_written_is_wrong_input(output: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=output):
-        compile_pipeline(load_config(CONFIGS / "digits.yaml"), tmp_path / output)
+        compile_pipeline(cluster_config(), tmp_path / output, example_lock())
+    assert list(tmp_path.iterdir()) == []
+
+
+def compile_command(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "edgepress_pipelines", "compile", str(CONFIGS / "digits.yaml"), "-o", "p.yaml", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_command_compiles_with_the_lock_that_it_is_given(tmp_path: Path) -> None:
+    done = compile_command(tmp_path, "--images", str(EXAMPLE_LOCK), "--set", STORAGE)
+    assert (done.returncode, done.stdout) == (0, "wrote p.yaml\n"), done.stderr
+    assert findings(*yaml.safe_load_all((tmp_path / "p.yaml").read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--set", STORAGE], f"{DEFAULT_IMAGE_LOCK}: there is no image lock, and tasks run only in images pinned by"),
+        (["--images", str(EXAMPLE_LOCK)], "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in"),
+    ],
+)
+def test_the_command_refuses_what_no_cluster_can_run(options: list[str], message: str, tmp_path: Path) -> None:
+    done = compile_command(tmp_path, *options)
+    assert done.returncode == EXIT_WRONG_INPUT
+    assert done.stderr.startswith(f"edgepress: error: {message}")
+    assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []

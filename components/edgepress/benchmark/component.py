@@ -26,6 +26,6 @@ def benchmark(
         settings=BenchmarkSettings.model_validate_json(settings),
         baseline=Path(baseline.path),
         candidates=[Path(candidate.path) for candidate in candidates],
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         output=Path(measurements.path),
     )

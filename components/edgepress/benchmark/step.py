@@ -13,11 +13,12 @@ from edgepress.benchmark.protocol import Subject, measure
 from edgepress.benchmark.summary import percentile_ms, ratio_to_baseline
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, read_candidate
 from edgepress.contracts.config import BenchmarkSettings
-from edgepress.contracts.dataset import DatasetDirectory, open_dataset
+from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
 from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.files import new_directory, write_json
 from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
 from edgepress.errors import InputError, IntegrityError, ModelError
+from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import task
 
 _EXAMPLES = 64
@@ -25,7 +26,7 @@ _EXAMPLES = 64
 
 
 @task("benchmark")
-def benchmark(*, settings: BenchmarkSettings, baseline: Path, candidates: list[Path], dataset: Path, output: Path) -> None:
+def benchmark(*, settings: BenchmarkSettings, baseline: Path, candidates: list[Path], dataset: DatasetAddress, output: Path) -> None:
     """Measure the latency of all candidates and the baseline, interleaved in one process and one thread.
 
     p50, p95 and p99 are percentiles over all counted invocations of a model, rounds x invocations_per_round of them (1,500 by default);
@@ -36,10 +37,10 @@ def benchmark(*, settings: BenchmarkSettings, baseline: Path, candidates: list[P
         settings: the latency protocol.
         baseline: the baseline's candidate directory, after convert.
         candidates: a candidate directory, after convert.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         output: directory to write benchmark.json into.
     """
-    opened = open_dataset(dataset)
+    opened = fetch_dataset(dataset)
     records = [_read(path, opened) for path in (baseline, *candidates)]
     _check_names(records, candidates)
     models = [

@@ -21,10 +21,11 @@ from edgepress.contracts.candidate import (
     read_candidate,
     write_candidate,
 )
-from edgepress.contracts.dataset import DatasetDirectory, open_dataset
+from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
 from edgepress.contracts.files import new_directory
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError, StageError
+from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import tell_candidate_failed
 
 
@@ -66,7 +67,7 @@ def run_stage(
     recipe: str,
     settings: StrictModel | None,
     candidate: Path,
-    dataset: Path,
+    dataset: DatasetAddress,
     output: Path,
     apply: Callable[[StageInput], StageResult],
 ) -> None:
@@ -78,6 +79,7 @@ def run_stage(
     Raises:
         IntegrityError: the candidate has no valid record, or was made with another dataset.
         DataError: ``dataset`` is not a dataset directory.
+        StorageError: ``dataset`` cannot be fetched from its store.
         InputError: ``output`` holds something already.
     """
     record = read_candidate(candidate).model_copy(update={"recipe": recipe})
@@ -86,7 +88,7 @@ def run_stage(
             _carry_over(candidate, work)
             write_candidate(work, record)
             return
-        opened = open_dataset(dataset)
+        opened = fetch_dataset(dataset)
         if opened.manifest.digest != record.dataset_digest:
             raise IntegrityError(
                 f"{candidate / RECORD_NAME}: was made with dataset {record.dataset_digest}, but {dataset} is {opened.manifest.digest}; "

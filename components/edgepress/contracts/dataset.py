@@ -28,6 +28,9 @@ SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
 MANIFEST_NAME = "dataset.json"
 
+DatasetAddress = str | Path
+"""Where a dataset is: a dataset directory, or the ``s3://`` URI of one that ``edgepress.storage.dataset`` stored."""
+
 
 class InputSpec(StrictModel):
     """One named model input: ``shape`` without the example axis, ``dtype`` as numpy spells it (``float32``)."""

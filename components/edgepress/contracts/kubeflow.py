@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import PositiveInt
@@ -14,14 +14,34 @@ ACCELERATORS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.c
 S3_URI_PATTERN = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
 _LABEL_KEY = re.compile(r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+"""``edgepress`` on every pod of a run."""
+
+_ENGINE_PREFIXES = ("pipeline", "pipelines.kubeflow.org", "workflows.argoproj.io")
+_SYSTEM_FOLDERS = (
+    *("bin", "dev", "etc", "lib", "lib64", "proc", "root", "run", "sbin", "sys", "tmp", "usr", "var"),
+    *("gcs", "kfp-launcher", "kfp-workspace", "minio", "oci", "s3"),  # where KFP puts artifacts and its launcher
+)
 _CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 _CRON_ITEM = re.compile(r"^(\*|(\d{1,2})(-(\d{1,2}))?)(/(\d{1,2}))?$")
 
-Cpu = Annotated[str, StringConstraints(pattern=r"^(\d{1,3}(\.\d{1,3})?|\d{1,6}m)$")]
-Memory = Annotated[str, StringConstraints(pattern=r"^\d{1,6}(Mi|Gi)$")]
+CPU_PATTERN = r"^([1-9]\d{0,2}(\.\d{1,3})?|0\.\d{0,2}[1-9]|[1-9]\d{0,5}m)$"
+MEMORY_PATTERN = r"^[1-9]\d{0,5}(Mi|Gi)$"
+OBJECT_NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+DNS_LABEL_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+MOUNT_PATH_PATTERN = r"^(/[A-Za-z0-9._-]+)+$"
+
+
+def _number_as_text(value: object) -> object:
+    """A processor count written without quotes is a number in YAML."""
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
+Cpu = Annotated[str, BeforeValidator(_number_as_text), StringConstraints(pattern=CPU_PATTERN)]
+Memory = Annotated[str, StringConstraints(pattern=MEMORY_PATTERN)]
 LabelValue = Annotated[str, StringConstraints(pattern=LABEL_VALUE_PATTERN)]
-ObjectName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$")]
-MountPath = Annotated[str, StringConstraints(pattern=r"^/[^:\s]+$")]
+ObjectName = Annotated[str, StringConstraints(pattern=OBJECT_NAME_PATTERN, max_length=253)]
+DnsLabel = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN)]
 
 
 def _label_keys(labels: dict[str, str]) -> dict[str, str]:
@@ -31,7 +51,24 @@ def _label_keys(labels: dict[str, str]) -> dict[str, str]:
     return labels
 
 
+def _free_label_keys(labels: dict[str, str]) -> dict[str, str]:
+    taken = next((key for key in labels if key == PART_OF_LABEL or key.partition("/")[0] in _ENGINE_PREFIXES), None)
+    if taken is not None:
+        raise ValueError(f"{taken!r} is set by EdgePress or Kubeflow Pipelines itself; choose another label")
+    return labels
+
+
 Labels = Annotated[dict[str, LabelValue], AfterValidator(_label_keys)]
+PodLabels = Annotated[Labels, AfterValidator(_free_label_keys)]
+
+
+def _clear_of_the_system(path: str) -> str:
+    if path.split("/")[1] in _SYSTEM_FOLDERS or any(part in (".", "..") for part in path.split("/")):
+        raise ValueError(f"{path} would hide what a task needs; mount the data elsewhere, e.g. at /mnt/data")
+    return path
+
+
+MountPath = Annotated[str, StringConstraints(pattern=MOUNT_PATH_PATTERN), AfterValidator(_clear_of_the_system)]
 
 
 class Accelerator(StrictModel):
@@ -77,7 +114,7 @@ class Toleration(StrictModel):
 class DataVolume(StrictModel):
     """A PersistentVolumeClaim with data too large to copy, mounted read-only into the task that ingests."""
 
-    claim_name: ObjectName
+    claim_name: DnsLabel  # KFP also names the pod's volume after it
     mount_path: MountPath = "/mnt/data"
 
 
@@ -102,7 +139,7 @@ class KubeflowSettings(StrictModel):
             handler is reported to fail (kubeflow/pipelines#12390).
     """
 
-    namespace: ObjectName | None = None
+    namespace: DnsLabel | None = None
     experiment: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "edgepress"
     service_account: ObjectName | None = None
     storage_uri: Annotated[str, StringConstraints(pattern=S3_URI_PATTERN)] | None = None
@@ -114,7 +151,7 @@ class KubeflowSettings(StrictModel):
     releaser: TaskResources = TaskResources(cpu="500m", memory="1Gi")
     node_selector: Labels = {}
     tolerations: tuple[Toleration, ...] = ()
-    labels: Labels = {}
+    labels: PodLabels = {}
     data_volume: DataVolume | None = None
     exit_handler: bool = False
 
@@ -122,13 +159,14 @@ class KubeflowSettings(StrictModel):
 def _is_cron(expression: str) -> str:
     fields = expression.split()
     if len(fields) != len(_CRON_FIELDS):
-        raise ValueError(f"has {len(fields)} fields; write five: minute, hour, day of month, month, day of week, e.g. '0 3 * * *'")
+        counted = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
+        raise ValueError(f"has {counted}; write five: minute, hour, day of month, month, day of week, e.g. '0 3 * * *'")
     for text, (name, lowest, highest) in zip(fields, _CRON_FIELDS, strict=True):
         for item in text.split(","):
             match = _CRON_ITEM.match(item)
             numbers = [int(group) for group in (match[2], match[4]) if group is not None] if match else []
             if match is None or any(not lowest <= number <= highest for number in numbers) or numbers != sorted(numbers):
-                raise ValueError(f"{item!r} is not a {name}; use *, */n, or numbers and ranges from {lowest} to {highest}")
+                raise ValueError(f"{item!r} is no {name}; use *, */n, or numbers and ranges from {lowest} to {highest}")
     return expression
 
 

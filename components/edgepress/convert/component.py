@@ -26,6 +26,6 @@ def convert(
         recipe=recipe,
         settings=ConvertSettings.model_validate_json(settings),
         candidate=Path(candidate.path),
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         output=Path(output.path),
     )

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from edgepress.compress.stage import StageInput, StageResult, run_stage
+from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.stages import ConvertSettings
 from edgepress.task import task
 
 
 @task("convert")
-def convert(*, recipe: str, settings: ConvertSettings, candidate: Path, dataset: Path, output: Path) -> None:
+def convert(*, recipe: str, settings: ConvertSettings, candidate: Path, dataset: DatasetAddress, output: Path) -> None:
     """Write the candidate's .tflite file and SavedModel. A model that cannot be converted as asked becomes a failed candidate.
 
     Args:
         recipe: name of the recipe, or baseline.
         settings: quantization, types of input and output, representative dataset.
         candidate: directory of the stage before.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         output: the candidate directory to write; must not exist.
     """
 

@@ -24,7 +24,7 @@ def evaluate_baseline(
     step(
         recipe="baseline",
         candidate=Path(baseline.path),
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         split=split,
         reference=None,
         output=Path(evaluation.path),
@@ -50,7 +50,7 @@ def evaluate(
     evaluate(
         recipe=recipe,
         candidate=Path(candidate.path),
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         split="validation",
         reference=Path(reference.path),
         output=Path(evaluation.path),
@@ -75,7 +75,7 @@ def evaluate_nominee(
     evaluate_test(
         recipe="nominee",
         candidate=Path(nominee.path),
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         split="test",
         reference=Path(reference.path),
         output=Path(evaluation.path),

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, Failure, read_candidate
-from edgepress.contracts.dataset import DatasetDirectory, SplitName, open_dataset
+from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory, SplitName
 from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.evaluation import (
     EVALUATION_NAME,
@@ -18,6 +18,7 @@ from edgepress.contracts.evaluation import (
 from edgepress.contracts.files import new_directory, write_json
 from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.evaluate.accuracy import accuracy, agreement, confusion, corrections, regressions, slice_accuracy
+from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import task, tell_candidate_failed
 
 NOMINEE = "nominee"
@@ -25,7 +26,7 @@ NOMINEE = "nominee"
 
 
 @task("evaluate")
-def evaluate(*, recipe: str, candidate: Path, dataset: Path, split: str, reference: Path | None, output: Path) -> None:
+def evaluate(*, recipe: str, candidate: Path, dataset: DatasetAddress, split: str, reference: Path | None, output: Path) -> None:
     """Measure a candidate's .tflite file with LiteRT on training or validation data.
 
     A candidate that failed, cannot be opened or gives NaN or infinity yields an evaluation with the failure in it.
@@ -33,7 +34,7 @@ def evaluate(*, recipe: str, candidate: Path, dataset: Path, split: str, referen
     Args:
         recipe: of the candidate, or nominee for whichever one was nominated.
         candidate: candidate directory, after convert.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         split: train or validation.
         reference: the baseline's evaluation directory on the same split; left out for the baseline itself.
         output: evaluation directory to write.
@@ -44,13 +45,13 @@ def evaluate(*, recipe: str, candidate: Path, dataset: Path, split: str, referen
 
 
 @task("evaluate_test")
-def evaluate_test(*, recipe: str, candidate: Path, dataset: Path, split: str, reference: Path | None, output: Path) -> None:
+def evaluate_test(*, recipe: str, candidate: Path, dataset: DatasetAddress, split: str, reference: Path | None, output: Path) -> None:
     """Measure a candidate's .tflite file with LiteRT on test data: for the baseline and the nominee, once.
 
     Args:
         recipe: of the candidate, or nominee for whichever one was nominated.
         candidate: candidate directory, after convert.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         split: test.
         reference: the baseline's evaluation directory on the test split; left out for the baseline itself.
         output: evaluation directory to write.
@@ -60,11 +61,11 @@ def evaluate_test(*, recipe: str, candidate: Path, dataset: Path, split: str, re
     _evaluate(recipe, candidate, dataset, "test", reference, output)
 
 
-def _evaluate(recipe: str, candidate: Path, dataset: Path, split: SplitName, reference: Path | None, output: Path) -> None:
+def _evaluate(recipe: str, candidate: Path, dataset: DatasetAddress, split: SplitName, reference: Path | None, output: Path) -> None:
     record = read_candidate(candidate)
     if recipe not in (record.recipe, NOMINEE):
         raise InputError(f"recipe: is {recipe}, but {candidate} was made by recipe {record.recipe}; name that one")
-    opened = open_dataset(dataset)
+    opened = fetch_dataset(dataset)
     if record.dataset_digest != opened.manifest.digest:
         raise IntegrityError(
             f"{candidate}: was made from dataset {record.dataset_digest}, but {dataset} is {opened.manifest.digest}; "

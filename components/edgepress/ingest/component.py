@@ -1,4 +1,4 @@
-"""KFP declaration of ingest."""
+"""KFP declarations of ingest, and of the dataset that it gives."""
 
 from kfp import dsl
 
@@ -6,18 +6,25 @@ from edgepress import images
 
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
-def ingest(context: str, settings: str, root: str, dataset: dsl.Output[dsl.Dataset]) -> None:
-    """Read the source into a dataset directory at an address made of its content, so that equal data keeps its address.
-
-    ``root`` is the folder of all ingested data; empty for a folder of the run's own.
-    """
-    from pathlib import Path
-
+def ingest(context: str, settings: str) -> str:
+    """Read the source into a dataset directory; gives its address, which is made of its content's digest."""
     from edgepress.contracts.config import DatasetSettings
     from edgepress.ingest.step import ingest
     from edgepress.task import enter_run
 
-    enter_run(context)
-    ingested = ingest(settings=DatasetSettings.model_validate_json(settings), root=Path(root or dataset.path))
-    dataset.uri = str(ingested.path)
-    dataset.metadata["digest"] = ingested.digest
+    run = enter_run(context)
+    return ingest(settings=DatasetSettings.model_validate_json(settings), root=run.datasets).address
+
+
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+def locate(context: str, address: str, dataset: dsl.Output[dsl.Dataset]) -> None:
+    """The dataset as an artifact that stays the same for as long as the address does. Holds the address; whoever needs the data opens it.
+
+    KFP's cache compares artifacts by identity: on a cluster by a number, on a laptop by a path. What ingest itself could give would be new
+    in every run, because ingest is never cached. This task is, by the address.
+    """
+    from pathlib import Path
+
+    Path(dataset.path).write_text(address + "\n")
+    dataset.metadata["address"] = address
+    dataset.metadata["digest"] = "sha256:" + address.rstrip("/").rpartition("/")[2]

@@ -12,14 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from edgepress.contracts.config import DatasetSettings
-from edgepress.contracts.dataset import DatasetDescription, DatasetManifest, InputSpec, SplitName, verify_dataset
+from edgepress.contracts.dataset import DatasetDescription, DatasetManifest, InputSpec, SplitName, open_dataset, verify_dataset
 from edgepress.contracts.files import fsync_directory
-from edgepress.errors import DataError, IntegrityError
+from edgepress.errors import DataError, InputError, IntegrityError
 from edgepress.ingest.checks import check_classes, check_duplicates, check_shapes, find_repeated, fingerprint
 from edgepress.ingest.content import SourceContent
 from edgepress.ingest.sources import read_source
 from edgepress.ingest.splits import held_out_fractions, keep_stratified, take_splits
 from edgepress.ingest.write import INPUT_DTYPE, Selection, sync_tree, write_dataset
+from edgepress.storage.dataset import FETCHED_NAME, is_stored, store_dataset
 from edgepress.task import task
 
 LOCK_NAME = ".ingest.lock"
@@ -28,39 +29,53 @@ WORKSPACE_PREFIX = ".ingest-"
 
 @dataclass(frozen=True)
 class IngestResult:
-    """Where the dataset directory is, and its content's digest (``sha256:...``)."""
+    """An ingested dataset.
+
+    Attributes:
+        path: the dataset directory.
+        digest: of its content, ``sha256:...``.
+        address: what other tasks open: ``path`` itself, or the address in the object store that it was uploaded to.
+    """
 
     path: Path
     digest: str
+    address: str
 
 
 @task("ingest")
-def ingest(*, settings: DatasetSettings, root: Path) -> IngestResult:
+def ingest(*, settings: DatasetSettings, root: str | Path) -> IngestResult:
     """Read a data source, check it, split it and write it as a dataset directory.
 
     The directory is ROOT/<hex digest of its content>. It appears whole or not at all; one that is there already and whole is used as it is.
+    With a ``root`` in an object store it is written to a temporary folder and uploaded.
 
     Args:
         settings: which source, how it is split, what is kept.
-        root: folder of dataset directories; created when absent. One ingest at a time writes to it, others wait.
+        root: folder of dataset directories, created when absent, or ``s3://bucket/prefix``. One ingest at a time writes to a folder, others
+            wait.
 
     Raises:
         DataError: the source is wrong; what, and where.
+        InputError: ``root`` is empty.
         StorageError: an object store cannot be reached or refuses.
         OSError: the disk is full or ``root`` cannot be written.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    with _workspace(root) as workspace:
+    if not root:
+        raise InputError("root: is empty; name a folder or s3://bucket/prefix for ingested datasets")
+    folder = Path(tempfile.gettempdir()) / FETCHED_NAME if is_stored(root) else Path(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _workspace(folder) as workspace:
         scratch, built = workspace / "scratch", workspace / "dataset"
         scratch.mkdir()
         built.mkdir()
         content = read_source(settings, scratch)
         splits = _check_and_split(content, settings)
         manifest = write_dataset(built, _describe(content, settings, splits), splits)
-        path = _put_in_place(built, manifest, root)
+        path = _put_in_place(built, manifest, folder)
     counts = ", ".join(f"{name} {count:,}" for name, count in manifest.counts.items())
     print(f"{settings.source}: {counts} examples of {len(manifest.labels)} classes; {manifest.digest}")
-    return IngestResult(path=path, digest=manifest.digest)
+    address = store_dataset(open_dataset(path), str(root)) if is_stored(root) else str(path)
+    return IngestResult(path=path, digest=manifest.digest, address=address)
 
 
 def _check_and_split(content: SourceContent, settings: DatasetSettings) -> dict[SplitName, Selection]:

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, CandidateRecord, read_candidate
-from edgepress.contracts.dataset import open_dataset
+from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.digest import digest_file, digest_tree
 from edgepress.contracts.files import write_json
 from edgepress.contracts.release import MANIFEST_NAME, BundleFile, ReleaseManifest, Versions, list_files
@@ -16,10 +16,11 @@ from edgepress.errors import IntegrityError
 from edgepress.litert import runtime_version
 from edgepress.release.binding import check_binding
 from edgepress.release.golden import write_golden
+from edgepress.storage.dataset import fetch_dataset
 
 
 def build_bundle(
-    bundle: Path, *, name: str, run_id: str, verdict: Path, nominee: Path, dataset: Path, golden_examples: int
+    bundle: Path, *, name: str, run_id: str, verdict: Path, nominee: Path, dataset: DatasetAddress, golden_examples: int
 ) -> ReleaseManifest:
     """Fill an empty directory with the bundle.
 
@@ -31,7 +32,7 @@ def build_bundle(
         run_id: of the run that made it.
         verdict: directory with ``verdict.json``.
         nominee: candidate directory that was judged.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         golden_examples: examples of the test split to ship with their outputs.
 
     Raises:
@@ -41,7 +42,7 @@ def build_bundle(
     record = read_candidate(nominee)
     if record.failure is not None:
         raise IntegrityError(f"{nominee}: failed at {record.failure.stage} ({record.failure.reason}); there is nothing to release")
-    opened = open_dataset(dataset)
+    opened = fetch_dataset(dataset)
     if record.dataset_digest != opened.manifest.digest:
         raise IntegrityError(f"{nominee}: was made from dataset {record.dataset_digest}, but {dataset} is {opened.manifest.digest}")
     _copy(nominee / TFLITE_NAME, bundle / TFLITE_NAME)

@@ -29,6 +29,6 @@ def release(
         settings=ReleaseSettings.model_validate_json(settings),
         verdict=Path(verdict.path),
         nominee=Path(nominee.path),
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         output=Path(bundle.path),
     )

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgepress.contracts.config import ReleaseSettings
+from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.files import new_directory
 from edgepress.release.bundle import build_bundle
 from edgepress.release.publish import publish_bundle
@@ -14,7 +15,9 @@ from edgepress.task import task
 
 
 @task("release")
-def release(*, name: str, run_id: str, settings: ReleaseSettings, verdict: Path, nominee: Path, dataset: Path, output: Path) -> str:
+def release(
+    *, name: str, run_id: str, settings: ReleaseSettings, verdict: Path, nominee: Path, dataset: DatasetAddress, output: Path
+) -> str:
     """Bundle the judged nominee and publish it, complete or not at all.
 
     Refuses unless the verdict passed and is about this very model file and dataset. The bundle's directory appears only after the
@@ -26,7 +29,7 @@ def release(*, name: str, run_id: str, settings: ReleaseSettings, verdict: Path,
         settings: where to publish, and how many golden examples to ship.
         verdict: directory with verdict.json.
         nominee: candidate directory that was judged.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         output: the bundle's directory to write; must not exist.
 
     Prints the URI of the published bundle.

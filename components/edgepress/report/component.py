@@ -10,6 +10,7 @@ def report(
     context: str,
     run_id: str,
     policy: str,
+    fingerprint: str,
     verdict: dsl.Input[dsl.Artifact],
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],

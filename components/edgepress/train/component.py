@@ -25,7 +25,7 @@ def train(
     train(
         recipe="baseline",
         settings=BaselineSettings.model_validate_json(settings),
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         output=Path(baseline.path),
         module_source=module_source,
         source_digest=source_digest,

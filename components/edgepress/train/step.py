@@ -7,8 +7,9 @@ from pydantic import JsonValue
 
 from edgepress.contracts.candidate import MODULE_NAME, CandidateRecord, StageRecord, write_candidate
 from edgepress.contracts.config import BaselineSettings
-from edgepress.contracts.dataset import open_dataset
+from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.files import new_directory
+from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import task
 
 
@@ -17,7 +18,7 @@ def train(
     *,
     recipe: str,
     settings: BaselineSettings,
-    dataset: Path,
+    dataset: DatasetAddress,
     output: Path,
     module_source: str = "",
     source_digest: str = "",
@@ -28,7 +29,7 @@ def train(
     Args:
         recipe: baseline; names the log.
         settings: the configuration's baseline.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         output: candidate directory to write; must not exist.
         module_source: text of the module that settings name; taken from the file itself when empty.
         source_digest: digest that the adopted model must have; empty asks for none.
@@ -45,7 +46,7 @@ def train(
     from edgepress.train.baseline import adopt_baseline, read_module, train_baseline
     from edgepress.train.checkpoint import discard_state
 
-    opened = open_dataset(dataset)
+    opened = fetch_dataset(dataset)
     with new_directory(output) as work:
         started = time.monotonic()
         if settings.module is not None:

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from edgepress.compress.stage import StageInput, StageResult, run_stage
+from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.stages import ClusterSettings
 from edgepress.task import task
 
 
 @task("cluster")
-def cluster(*, recipe: str, settings: ClusterSettings | None, candidate: Path, dataset: Path, output: Path) -> None:
+def cluster(*, recipe: str, settings: ClusterSettings | None, candidate: Path, dataset: DatasetAddress, output: Path) -> None:
     """Leave few distinct values in each kernel, while training. Without settings the candidate passes through.
 
     Args:
         recipe: name of the recipe.
         settings: number of clusters and training; none passes the candidate through.
         candidate: directory of the stage before.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         output: the candidate directory to write; must not exist.
     """
 

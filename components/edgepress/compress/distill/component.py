@@ -26,6 +26,6 @@ def distill(
         recipe=recipe,
         settings=DistillSettings.parse_optional(settings),
         candidate=Path(candidate.path),
-        dataset=Path(dataset.path),
+        dataset=dataset.metadata["address"],
         output=Path(output.path),
     )

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from edgepress.compress.stage import StageInput, StageResult, run_stage
+from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.stages import DistillSettings
 from edgepress.task import task
 
 
 @task("distill")
-def distill(*, recipe: str, settings: DistillSettings | None, candidate: Path, dataset: Path, output: Path) -> None:
+def distill(*, recipe: str, settings: DistillSettings | None, candidate: Path, dataset: DatasetAddress, output: Path) -> None:
     """Train a student on the baseline's soft targets. Without settings the baseline passes through as the recipe's candidate.
 
     Args:
         recipe: name of the recipe.
         settings: student, temperature, alpha and training; none passes the candidate through.
         candidate: directory of the baseline, which teaches.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         output: the candidate directory to write; must not exist.
     """
 

@@ -3,19 +3,20 @@
 from pathlib import Path
 
 from edgepress.compress.stage import StageInput, StageResult, run_stage
+from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.stages import QuantizeSettings
 from edgepress.task import task
 
 
 @task("quantize")
-def quantize(*, recipe: str, settings: QuantizeSettings | None, candidate: Path, dataset: Path, output: Path) -> None:
+def quantize(*, recipe: str, settings: QuantizeSettings | None, candidate: Path, dataset: DatasetAddress, output: Path) -> None:
     """Train with 8-bit arithmetic simulated, so that the weights get used to it. Without settings the candidate passes through.
 
     Args:
         recipe: name of the recipe.
         settings: granularity and training; none passes the candidate through.
         candidate: directory of the stage before.
-        dataset: dataset directory.
+        dataset: dataset directory, or its address in an object store.
         output: the candidate directory to write; must not exist.
     """
 

@@ -1,0 +1,1 @@
+"""The exit handler: records how a run ended."""

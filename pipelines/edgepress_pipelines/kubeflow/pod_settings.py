@@ -1,0 +1,105 @@
+"""What a task's pod on Kubernetes gets: its image by digest, resources, credentials, labels and where it may be scheduled.
+
+kfp-kubernetes writes this into the compiled file's second document, the platform spec, which does not enter KFP's cache keys.
+
+What it cannot say stays the installation's: a read-only root file system, the pod's own security context and its ServiceAccount. KFP itself
+mounts writable volumes where it puts artifacts (``/s3``, ``/minio``, ``/gcs``); beyond these a task writes to ``/tmp`` alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kfp import kubernetes
+from kfp.dsl import PipelineTask
+
+from edgepress import images
+from edgepress.contracts.kubeflow import PART_OF_LABEL, KubeflowSettings, TaskResources
+from edgepress_pipelines.kubeflow.image_lock import ImageLock
+
+USER_ID = 65532
+"""Of the images' unprivileged user, and of its group."""
+
+RUN_ID_VARIABLE = "EDGEPRESS_RUN_ID"
+RUN_ID_FIELD = "metadata.labels['pipeline/runid']"
+"""KFP labels every pod of a run with the run's identifier."""
+
+PUSHGATEWAY_VARIABLE = "EDGEPRESS_PUSHGATEWAY_URL"
+REQUIRED_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"
+"""Absent from the Secret where the store is Amazon's own."""
+
+
+@dataclass(frozen=True)
+class PodParameters:
+    """What may differ from run to run: parameters of the pipeline, as KFP's placeholders for them.
+
+    Attributes:
+        node_selector: labels that a node must have.
+        tolerations: taints that a pod may be scheduled onto.
+        credentials_secret: name of the Secret with the object store's credentials.
+        settings_config_map: name of the ConfigMap with the installation's settings.
+    """
+
+    node_selector: Any
+    tolerations: Any
+    credentials_secret: Any
+    settings_config_map: Any
+
+
+@dataclass(frozen=True)
+class PodSettings:
+    """What is fixed when the pipeline is compiled.
+
+    Attributes:
+        settings: ``resources.kubeflow`` of the configuration.
+        lock: where each image comes from.
+    """
+
+    settings: KubeflowSettings
+    lock: ImageLock
+
+    def dress(self, task: PipelineTask, parameters: PodParameters) -> PipelineTask:
+        """Give a task's pod what its image's tasks get.
+
+        Raises:
+            InputError: the image is not in the lock.
+        """
+        image = task.component_spec.implementation.container.image
+        task.set_container_image(self.lock.reference(image))
+        _ask_for(task, self._resources[image])
+        kubernetes.set_image_pull_policy(task, "IfNotPresent")  # an image by digest never changes
+        kubernetes.set_security_context(task, run_as_user=USER_ID, run_as_group=USER_ID, run_as_non_root=True)
+        for key, value in {**self.settings.labels, PART_OF_LABEL: "edgepress"}.items():
+            kubernetes.add_pod_label(task, key, value)
+        kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, RUN_ID_FIELD)
+        kubernetes.use_secret_as_env(task, parameters.credentials_secret, {name: name for name in REQUIRED_CREDENTIALS})
+        kubernetes.use_secret_as_env(task, parameters.credentials_secret, {ENDPOINT_VARIABLE: ENDPOINT_VARIABLE}, optional=True)
+        kubernetes.use_config_map_as_env(task, parameters.settings_config_map, {PUSHGATEWAY_VARIABLE: PUSHGATEWAY_VARIABLE}, optional=True)
+        kubernetes.add_node_selector_json(task, parameters.node_selector)
+        kubernetes.add_toleration_json(task, parameters.tolerations)
+        return task
+
+    def mount_data(self, task: PipelineTask) -> PipelineTask:
+        """Mount the volume with the data, if there is one. Nothing is written to it, but KFP has no read-only mount: a claim whose
+        access mode is ReadOnlyMany is read-only for certain."""
+        volume = self.settings.data_volume
+        if volume is not None:
+            kubernetes.mount_pvc(task, volume.claim_name, volume.mount_path)
+        return task
+
+    @property
+    def _resources(self) -> Mapping[str, TaskResources]:
+        return {
+            images.TRAINER: self.settings.trainer,
+            images.EVALUATOR: self.settings.evaluator,
+            images.RELEASER: self.settings.releaser,
+        }
+
+
+def _ask_for(task: PipelineTask, resources: TaskResources) -> None:
+    task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
+    task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
+    if resources.accelerator is not None:
+        task.set_accelerator_type(resources.accelerator.type).set_accelerator_limit(resources.accelerator.count)
+    kubernetes.set_timeout(task, resources.timeout_s)

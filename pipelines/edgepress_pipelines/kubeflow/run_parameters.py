@@ -1,0 +1,57 @@
+"""The parameters of a run on a cluster, and what of a configuration cannot work there."""
+
+from pathlib import PurePosixPath
+
+from edgepress.contracts.config import BUILTIN_SOURCES, PipelineConfig
+from edgepress.errors import ConfigError
+from edgepress_pipelines.baseline_source import source_digest
+from edgepress_pipelines.parameters import PipelineParameters, pipeline_parameters, read_module
+
+
+def run_parameters(config: PipelineConfig, *, fingerprint: str = "") -> PipelineParameters:
+    """The arguments of ``compress_and_release`` for a run on a cluster.
+
+    Args:
+        config: the configuration.
+        fingerprint: of what the run follows from; ends up beside its verdict.
+
+    Raises:
+        ConfigError: it cannot run on a cluster, see ``check_cluster_config``; or it is too large for parameters.
+    """
+    return pipeline_parameters(
+        config,
+        storage=check_cluster_config(config),
+        module_source=read_module(config),
+        source_digest=source_digest(config),
+        fingerprint=fingerprint,
+    )
+
+
+def check_cluster_config(config: PipelineConfig) -> str:
+    """Refuse what no cluster can run, and give the storage.
+
+    ``release.endpoint_url`` may be left out: it then comes from the Secret's AWS_ENDPOINT_URL_S3, else Amazon's own store is meant.
+
+    Raises:
+        ConfigError: there is no storage, or the data is in a place that pods do not see.
+    """
+    settings = config.resources.kubeflow
+    if settings.storage_uri is None:
+        raise ConfigError(
+            "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in an object store, "
+            "e.g. s3://my-bucket/edgepress"
+        )
+    source = config.dataset.source
+    if source not in BUILTIN_SOURCES and not source.startswith("s3://"):
+        volume = settings.data_volume
+        if volume is None:
+            raise ConfigError(
+                f"dataset.source: {source} is on this machine, which no pod sees; give s3://bucket/..., or a path below "
+                "resources.kubeflow.data_volume"
+            )
+        if not PurePosixPath(source).is_relative_to(volume.mount_path):
+            raise ConfigError(
+                f"dataset.source: {source} is not below {volume.mount_path}, where pods have resources.kubeflow.data_volume; move it there "
+                "or give s3://bucket/..."
+            )
+    return settings.storage_uri.rstrip("/")

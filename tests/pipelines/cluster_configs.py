@@ -1,0 +1,38 @@
+"""Configurations for a cluster, the example image lock, and pipelines compiled from them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress_pipelines.compile import compile_pipeline
+from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.image_lock import ImageLock, read_image_lock
+
+REPOSITORY = Path(__file__).parents[2]
+CONFIGS = REPOSITORY / "pipelines" / "edgepress_pipelines" / "configs"
+EXAMPLE_LOCK = REPOSITORY / "manifests" / "images" / "lock.example" / "kustomization.yaml"
+STORAGE = "resources.kubeflow.storage_uri=s3://pipelines/edgepress"
+
+Documents = tuple[dict[str, Any], dict[str, Any]]
+"""A compiled file's two documents: the graph, and what pods get."""
+
+
+def cluster_config(name: str = "digits", overrides: Sequence[str] = ()) -> PipelineConfig:
+    """A bundled configuration, with a storage that a cluster needs."""
+    return load_config(CONFIGS / f"{name}.yaml", [STORAGE, *overrides])
+
+
+def example_lock() -> ImageLock:
+    """The committed lock, whose digests are of nothing."""
+    return read_image_lock(EXAMPLE_LOCK)
+
+
+def compiled(config: PipelineConfig, folder: Path) -> Documents:
+    """Compile into a folder and read the file back."""
+    output = folder / "pipeline.yaml"
+    compile_pipeline(config, output, example_lock())
+    graph, platforms = yaml.load_all(output.read_text(), Loader=yaml.CSafeLoader)
+    return graph, platforms

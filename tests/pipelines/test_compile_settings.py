@@ -1,0 +1,146 @@
+"""``resources.kubeflow`` in the compiled pipeline: what each pod gets, and that any valid settings compile soundly."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.kubeflow import (
+    ACCELERATORS,
+    CPU_PATTERN,
+    DNS_LABEL_PATTERN,
+    LABEL_VALUE_PATTERN,
+    MEMORY_PATTERN,
+    OBJECT_NAME_PATTERN,
+    KubeflowSettings,
+)
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
+from tests.pipelines.cluster_configs import Documents, cluster_config, compiled
+from tests.pipelines.compiled_pipeline import findings
+
+TRAINER_TASKS = {"ingest", "locate", "train", "convert", "convert-2", "distill", "prune", "cluster", "quantize"}
+RELEASER_TASKS = {"release"}
+
+
+def pods(documents: Documents) -> dict[str, dict[str, Any]]:
+    """Task -> what the platform spec says of its pod."""
+    executors = documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {name.removeprefix("exec-"): pod for name, pod in executors.items()}
+
+
+def containers(documents: Documents) -> dict[str, dict[str, Any]]:
+    """Task -> its container."""
+    return {name.removeprefix("exec-"): it["container"] for name, it in documents[0]["deploymentSpec"]["executors"].items()}
+
+
+@pytest.fixture(scope="module")
+def documents(tmp_path_factory: pytest.TempPathFactory) -> Documents:
+    overrides = [
+        "resources.kubeflow.trainer={cpu: 4, memory: 8Gi, timeout_s: 7200, accelerator: {type: nvidia.com/gpu, count: 2}}",
+        "resources.kubeflow.releaser={cpu: 250m, memory: 512Mi}",
+        "resources.kubeflow.labels={team: vision}",
+        "resources.kubeflow.node_selector={pool: gpu}",
+        "resources.kubeflow.data_volume={claim_name: images, mount_path: /mnt/data}",
+        "resources.kubeflow.exit_handler=true",
+    ]
+    return compiled(cluster_config(overrides=overrides), tmp_path_factory.mktemp("compiled"))
+
+
+def test_request_and_limit_are_the_same_and_those_of_the_image(documents: Documents) -> None:
+    for task, container in containers(documents).items():
+        resources = container["resources"]
+        for kind in ("Cpu", "Memory"):
+            assert resources[f"resource{kind}Request"] == resources[f"resource{kind}Limit"]
+        expected = {"4": TRAINER_TASKS, "250m": RELEASER_TASKS | {"finish"}}.get(resources["resourceCpuLimit"])
+        assert (task in expected) if expected else (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("1", "2Gi")
+        assert ("accelerator" in resources) == (task in TRAINER_TASKS)
+    accelerator = containers(documents)["prune"]["resources"]["accelerator"]
+    assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("nvidia.com/gpu", "2")
+
+
+def test_every_pod_is_unprivileged_labelled_and_knows_its_run(documents: Documents) -> None:
+    for task, pod in pods(documents).items():
+        assert pod["securityContext"] == {"runAsUser": "65532", "runAsGroup": "65532", "runAsNonRoot": True}, task
+        assert pod["podMetadata"]["labels"] == {"team": "vision", "app.kubernetes.io/part-of": "edgepress"}
+        assert pod["fieldPathAsEnv"] == [{"name": "EDGEPRESS_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"}]
+        assert pod["imagePullPolicy"] == "IfNotPresent"
+        assert pod["activeDeadlineSeconds"] == ("7200" if task in TRAINER_TASKS else "14400")
+
+
+def test_credentials_are_required_but_the_endpoint_and_the_settings_are_not(documents: Documents) -> None:
+    for task, pod in pods(documents).items():
+        variables = {entry["envVar"]: secret["optional"] for secret in pod["secretAsEnv"] for entry in secret["keyToEnv"]}
+        assert variables == {"AWS_ACCESS_KEY_ID": False, "AWS_SECRET_ACCESS_KEY": False, "AWS_ENDPOINT_URL_S3": True}, task
+        (config_map,) = pod["configMapAsEnv"]
+        assert config_map["optional"]
+        assert config_map["keyToEnv"] == [{"configMapKey": "EDGEPRESS_PUSHGATEWAY_URL", "envVar": "EDGEPRESS_PUSHGATEWAY_URL"}]
+
+
+def test_only_ingest_sees_the_data_volume(documents: Documents) -> None:
+    mounted = {task: pod["pvcMount"] for task, pod in pods(documents).items() if "pvcMount" in pod}
+    assert set(mounted) == {"ingest"}
+    assert [(mount["mountPath"], mount["constant"]) for mount in mounted["ingest"]] == [("/mnt/data", "images")]
+
+
+def test_what_differs_from_run_to_run_is_a_parameter(documents: Documents) -> None:
+    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
+    assert parameters["node_selector"] == {"defaultValue": {"pool": "gpu"}, "isOptional": True, "parameterType": "STRUCT"}
+    assert parameters["tolerations"]["parameterType"] == "LIST"
+    assert parameters["credentials_secret"]["defaultValue"] == "edgepress-s3"
+
+
+def test_the_exit_handler_waits_for_everything_and_runs_whatever_happened(documents: Documents) -> None:
+    tasks = documents[0]["root"]["dag"]["tasks"]
+    assert set(tasks) == {"exit-handler-1", "finish"}
+    assert tasks["finish"]["triggerPolicy"] == {"strategy": "ALL_UPSTREAM_TASKS_COMPLETED"}
+    assert tasks["finish"]["dependentTasks"] == ["exit-handler-1"]
+    assert tasks["finish"]["cachingOptions"] == {}
+
+
+def matching(pattern: str) -> st.SearchStrategy[str]:
+    return st.from_regex(pattern, fullmatch=True).filter(lambda text: text.isascii() and len(text) <= 63 and not text.endswith("\n"))
+
+
+TASK_RESOURCES = st.fixed_dictionaries(
+    {"cpu": matching(CPU_PATTERN), "memory": matching(MEMORY_PATTERN), "timeout_s": st.integers(1, 10**6)},
+    optional={"accelerator": st.fixed_dictionaries({"type": st.sampled_from(ACCELERATORS), "count": st.integers(1, 16)})},
+)
+LABELS = st.dictionaries(matching(r"[a-z]{1,10}\.io/[A-Za-z0-9]{1,20}"), matching(LABEL_VALUE_PATTERN), max_size=3)
+TOLERATION = st.one_of(
+    st.fixed_dictionaries({"operator": st.just("Exists")}, optional={"key": matching("[a-z]{1,9}")}),
+    st.fixed_dictionaries(
+        {"key": matching("[a-z]{1,9}"), "value": matching("[a-z]{1,9}")}, optional={"effect": st.sampled_from(["NoSchedule", "NoExecute"])}
+    ),
+)
+KUBEFLOW = st.fixed_dictionaries(
+    {
+        "storage_uri": st.just("s3://pipelines/edgepress"),
+        "trainer": TASK_RESOURCES,
+        "evaluator": TASK_RESOURCES,
+        "releaser": TASK_RESOURCES,
+        "exit_handler": st.booleans(),
+        "parallelism": st.integers(1, 16),
+        "labels": LABELS,
+        "node_selector": LABELS,
+        "tolerations": st.lists(TOLERATION, max_size=3).map(tuple),
+        "credentials_secret": matching(OBJECT_NAME_PATTERN),
+    },
+    optional={"data_volume": st.fixed_dictionaries({"claim_name": matching(DNS_LABEL_PATTERN), "mount_path": st.just("/mnt/a_b.c/d")})},
+)
+
+
+@given(chosen=KUBEFLOW)
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], derandomize=True)
+def test_any_valid_settings_compile_soundly(chosen: dict[str, Any]) -> None:
+    base = cluster_config()
+    kubeflow = KubeflowSettings.model_validate(chosen)
+    config: PipelineConfig = base.model_copy(update={"resources": base.resources.model_copy(update={"kubeflow": kubeflow})})
+    with tempfile.TemporaryDirectory() as folder:
+        graph, platforms = compiled(config, Path(folder))
+    assert findings(graph, platforms) == []
+    defaults = {name: it.get("defaultValue") for name, it in graph["root"]["inputDefinitions"]["parameters"].items()}
+    assert defaults == run_parameters(config)

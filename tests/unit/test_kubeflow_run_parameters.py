@@ -1,0 +1,84 @@
+"""The parameters of a run on a cluster, and what of a configuration no cluster can run."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.kubeflow import DataVolume
+from edgepress.errors import ConfigError
+from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
+
+DIGITS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs" / "digits.yaml"
+
+
+def config(*overrides: str) -> PipelineConfig:
+    return load_config(DIGITS, ["resources.kubeflow.storage_uri=s3://pipelines/edgepress/", *overrides])
+
+
+def with_source(source: str, volume: DataVolume | None = None) -> PipelineConfig:
+    base = config()
+    kubeflow = base.resources.kubeflow.model_copy(update={"data_volume": volume})
+    changes: dict[str, Any] = {
+        "dataset": base.dataset.model_copy(update={"source": source}),
+        "resources": base.resources.model_copy(update={"kubeflow": kubeflow}),
+    }
+    return base.model_copy(update=changes)
+
+
+def test_what_a_run_is_told_about_itself_and_its_pods() -> None:
+    parameters = run_parameters(
+        config(
+            "resources.kubeflow.node_selector={pool: gpu}",
+            "resources.kubeflow.tolerations=[{key: gpu, operator: Exists, effect: NoSchedule}, {key: team, value: vision}]",
+        ),
+        fingerprint="sha256:abc",
+    )
+    assert json.loads(str(parameters["context"])) == {"name": "digits", "storage": "s3://pipelines/edgepress"}
+    assert parameters["fingerprint"] == "sha256:abc"
+    assert parameters["node_selector"] == {"pool": "gpu"}
+    # As Kubernetes spells a Toleration, without the keys that were left out.
+    assert parameters["tolerations"] == [
+        {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"},
+        {"key": "team", "operator": "Equal", "value": "vision"},
+    ]
+    assert (parameters["credentials_secret"], parameters["settings_config_map"]) == ("edgepress-s3", "edgepress-settings")
+
+
+def test_a_release_without_an_endpoint_takes_the_secret_s() -> None:
+    settings = json.loads(str(run_parameters(config())["release_settings"]))
+    assert settings["endpoint_url"] is None  # which open_store reads as AWS_ENDPOINT_URL_S3
+
+
+@pytest.mark.parametrize("source", ["digits", "fashion-mnist", "s3://data/cats.npz"])
+def test_data_that_every_pod_can_reach(source: str) -> None:
+    assert json.loads(str(run_parameters(with_source(source))["dataset"]))["source"] == source
+
+
+def test_data_on_the_volume() -> None:
+    volume = DataVolume(claim_name="images", mount_path="/mnt/data")
+    for source in ("/mnt/data/cats", "/mnt/data"):
+        assert json.loads(str(run_parameters(with_source(source, volume))["dataset"]))["source"] == source
+    with pytest.raises(ConfigError, match=r"dataset.source: /mnt/database/cats is not below /mnt/data, where pods have"):
+        run_parameters(with_source("/mnt/database/cats", volume))
+
+
+def test_data_on_this_machine_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"dataset.source: /home/me/cats is on this machine, which no pod sees; give s3://bucket/"):
+        run_parameters(with_source("/home/me/cats"))
+
+
+def test_a_run_without_a_storage_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"resources.kubeflow.storage_uri: is missing"):
+        run_parameters(load_config(DIGITS))
+
+
+def test_a_configuration_may_name_data_on_a_volume_that_this_machine_lacks(tmp_path: Path) -> None:
+    volume = "resources.kubeflow.data_volume={claim_name: images, mount_path: /mnt/nowhere-here}"
+    loaded = config(volume, "dataset.source=/mnt/nowhere-here/cats.npz")
+    assert loaded.dataset.source == "/mnt/nowhere-here/cats.npz"
+    with pytest.raises(ConfigError, match=r"there is no /mnt/elsewhere/cats.npz"):
+        config(volume, "dataset.source=/mnt/elsewhere/cats.npz")

@@ -1,0 +1,133 @@
+"""Datasets in an object store, against a real S3 server: stored once, fetched once, and never believed without being verified."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgepress.contracts.config import DatasetSettings
+from edgepress.errors import InputError, IntegrityError, StorageError
+from edgepress.ingest.step import IngestResult, ingest
+from edgepress.storage import open_store
+from edgepress.storage.dataset import FETCHED_NAME, fetch_dataset
+from edgepress.storage.embedded import EmbeddedStore
+from tests.unit.store_environment import only
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as store:
+        yield store
+
+
+@pytest.fixture(autouse=True)
+def environment(server: EmbeddedStore) -> Iterator[None]:
+    with only(server.environment):
+        yield
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> DatasetSettings:
+    rng = np.random.default_rng(0)
+    site = np.array(["a", "b"])[np.arange(60) % 2]
+    np.savez(tmp_path / "data.npz", x=rng.normal(size=(60, 5)), y=np.arange(60) % 3, site=site)
+    return DatasetSettings(source=str(tmp_path / "data.npz"), slice_columns=("site",))
+
+
+def on_machine(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Continue as on another machine: with a directory for temporary files of its own."""
+    temporary = folder / name
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    return temporary
+
+
+def run(source: DatasetSettings, uri: str) -> IngestResult:
+    return ingest(settings=source, root=uri)
+
+
+def test_what_one_machine_ingests_another_reads(source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_machine("first", tmp_path, monkeypatch)
+    ingested = run(source, "s3://shared/edgepress/datasets")
+    assert ingested.address == f"s3://shared/edgepress/datasets/{ingested.digest.removeprefix('sha256:')}"
+    assert ingested.digest == ingest(settings=source, root=tmp_path / "local").digest
+
+    second = on_machine("second", tmp_path, monkeypatch)
+    fetched = fetch_dataset(ingested.address)
+    assert fetched.path.is_relative_to(second)
+    assert fetched.manifest.digest == ingested.digest
+    split, local = fetched.split("test"), fetch_dataset(tmp_path / "local" / ingested.path.name).split("test")
+    np.testing.assert_array_equal(split.inputs["x"], local.inputs["x"])
+    np.testing.assert_array_equal(split.slices["site"], local.slices["site"])
+
+
+def test_equal_data_keeps_its_address_and_is_uploaded_once(
+    source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_machine("first", tmp_path, monkeypatch)
+    first = run(source, "s3://once/datasets")
+    store, prefix = open_store(first.address)
+    store.put_bytes(f"{prefix}/train/labels.npy", b"kept")
+    on_machine("second", tmp_path, monkeypatch)
+    assert run(source, "s3://once/datasets").address == first.address
+    assert store.get_bytes(f"{prefix}/train/labels.npy") == b"kept"
+
+
+def test_an_upload_that_was_cut_off_is_no_dataset(source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_machine("first", tmp_path, monkeypatch)
+    ingested = run(source, "s3://cut/datasets")
+    store, prefix = open_store(ingested.address)
+    store.delete(f"{prefix}/dataset.json")
+    on_machine("second", tmp_path, monkeypatch)
+    with pytest.raises(StorageError, match="there is no dataset; was it removed from the store"):
+        fetch_dataset(ingested.address)
+    run(source, "s3://cut/datasets")
+    assert fetch_dataset(ingested.address).manifest.digest == ingested.digest
+
+
+def test_a_dataset_that_was_changed_is_refused_and_leaves_nothing(
+    source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_machine("first", tmp_path, monkeypatch)
+    ingested = run(source, "s3://changed/datasets")
+    store, prefix = open_store(ingested.address)
+    labels = ingested.path / "train" / "labels.npy"
+    np.save(labels, np.flip(np.load(labels)))
+    store.put_file(f"{prefix}/train/labels.npy", labels)
+    second = on_machine("second", tmp_path, monkeypatch)
+    with pytest.raises(IntegrityError):
+        fetch_dataset(ingested.address)
+    assert list((second / FETCHED_NAME).iterdir()) == []
+    store.delete(f"{prefix}/train/labels.npy")
+    with pytest.raises(IntegrityError, match="is incomplete"):
+        fetch_dataset(ingested.address)
+
+
+def test_another_dataset_under_the_address_is_refused(source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ingested = ingest(settings=source, root=tmp_path / "local")
+    wrong = f"s3://wrong/datasets/{'0' * 64}"
+    store, prefix = open_store(wrong)
+    for path in ingested.path.rglob("*"):
+        if path.is_file():
+            store.put_file(f"{prefix}/{path.relative_to(ingested.path).as_posix()}", path)
+    on_machine("second", tmp_path, monkeypatch)
+    with pytest.raises(IntegrityError, match=f"holds dataset {ingested.digest}"):
+        fetch_dataset(wrong)
+
+
+def test_a_second_fetch_reads_nothing_from_the_store(
+    source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: EmbeddedStore
+) -> None:
+    on_machine("first", tmp_path, monkeypatch)
+    ingested = run(source, "s3://quick/datasets")
+    on_machine("second", tmp_path, monkeypatch)
+    fetch_dataset(ingested.address)
+    with only({}):  # neither credentials nor an endpoint
+        assert fetch_dataset(ingested.address).manifest.digest == ingested.digest
+
+
+def test_ingest_needs_a_place(source: DatasetSettings) -> None:
+    with pytest.raises(InputError, match="root: is empty"):
+        run(source, "")

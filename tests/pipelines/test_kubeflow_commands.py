@@ -47,7 +47,6 @@ def start(kfp: KfpServer, folder: Path, *arguments: str, **environment: str) -> 
         text=True,
         cwd=folder,
         env=clean | fixed | environment,
-        | environment,
     )
 
 

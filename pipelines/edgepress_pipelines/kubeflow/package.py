@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 from edgepress_pipelines.parameters import PipelineParameters
 
@@ -26,19 +26,17 @@ class Package:
 
 
 @contextmanager
-def compiled(config: PipelineConfig, image_lock: Path, fingerprint: str = "") -> Iterator[Package]:
+def compiled(config: PipelineConfig, lock: ImageLock, fingerprint: str = "") -> Iterator[Package]:
     """Compile for a cluster, for as long as the context lasts.
 
     Args:
         config: the configuration.
-        image_lock: the images that tasks run in, by digest.
+        lock: the images that tasks run in, by digest.
         fingerprint: of what the run follows from; ends up beside its verdict.
 
     Raises:
-        InputError: the configuration cannot run on a cluster, or an image is not in the lock.
+        InputError: the configuration cannot run on a cluster.
     """
-    lock = read_image_lock(image_lock)
-
     from edgepress_pipelines.compile import compile_pipeline  # imports KFP's compiler, which takes a second
 
     with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:

@@ -18,6 +18,7 @@ from edgepress_pipelines.kubeflow.options import (
     check,
     connect,
     load,
+    load_with_images,
 )
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def create_schedule(
     no_cluster_check: NoClusterCheckOption = False,
 ) -> None:
     """Have the configuration's schedule on Kubeflow. The same again changes nothing; another content replaces it."""
-    settings = load(config, overrides)
+    settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
     from edgepress.errors import ConfigError
@@ -50,7 +51,7 @@ def create_schedule(
     if settings.schedule is None:
         raise ConfigError(f"{config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
     check(settings, connection, kube_context, no_cluster_check)
-    with compiled(settings, images) as package:
+    with compiled(settings, lock) as package:
         creation = schedules.create_schedule(settings, connection, package)
     did = {"created": "created", "replaced": "replaced", "nothing": "is there already with this content, nothing changed"}[creation.did]
     paused = "" if creation.schedule.is_enabled else " (paused)"

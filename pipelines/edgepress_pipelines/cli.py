@@ -10,8 +10,10 @@ from typer.core import TyperGroup
 
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, InputError
 from edgepress_pipelines.cli_arguments import (
+    DEFAULT_IMAGES,
     DEFAULT_WORKDIR,
     ConfigArgument,
+    ImagesOption,
     PlainOption,
     SetOption,
     WorkdirOption,
@@ -133,9 +135,7 @@ def run(
 def compile_(
     config: ConfigArgument,
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the compiled pipeline.")],
-    images: Annotated[Path, typer.Option("--images", metavar="FILE", help="The image lock that `make images PUSH=...` writes.")] = Path(
-        "manifests/images/lock/kustomization.yaml"
-    ),
+    images: ImagesOption = DEFAULT_IMAGES,
     overrides: SetOption = [],  # noqa: B006  typer copies it
 ) -> None:
     """Compile the pipeline for Kubeflow, every image by digest. Recipes stay a parameter of it."""

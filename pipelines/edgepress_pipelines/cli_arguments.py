@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from edgepress_pipelines.run_outcome import RunOutcome
 
 DEFAULT_WORKDIR: Final = Path(".edgepress")
+DEFAULT_IMAGES: Final = Path("manifests/images/lock/kustomization.yaml")
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.", show_default=False)]
 SetOption = Annotated[
@@ -22,6 +23,9 @@ SetOption = Annotated[
     ),
 ]
 WorkdirOption = Annotated[Path, typer.Option("--workdir", metavar="DIR", help="Where runs, caches and data are kept.")]
+ImagesOption = Annotated[
+    Path, typer.Option("--images", metavar="FILE", envvar="EDGEPRESS_IMAGE_LOCK", help="The image lock that `make images PUSH=...` writes.")
+]
 PlainOption = Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live display.")]
 
 

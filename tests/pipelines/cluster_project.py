@@ -15,6 +15,7 @@ from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettin
 from edgepress_pipelines.kubeflow.package import Package, compiled
 from edgepress_pipelines.kubeflow.transport import Patience
 from tests.kfp_api.server import KfpServer
+from tests.pipelines.cluster_configs import example_lock
 from tests.unit.sample_verdict import verdict_of
 
 QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, attempts=4, first_delay_s=0.01)
@@ -46,7 +47,7 @@ def read_config(folder: Path, **changes: Any) -> PipelineConfig:
 
 @functools.cache
 def _compiled(config_json: str) -> tuple[bytes, str]:
-    with compiled(PipelineConfig.model_validate_json(config_json)) as package:
+    with compiled(PipelineConfig.model_validate_json(config_json), example_lock()) as package:
         return package.pipeline.read_bytes(), json.dumps(package.parameters)
 
 

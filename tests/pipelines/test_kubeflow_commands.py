@@ -18,6 +18,7 @@ from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.cli import app
 from tests.kfp_api.faults import Fault
 from tests.kfp_api.server import Door, KfpServer, running_kfp
+from tests.pipelines.cluster_configs import EXAMPLE_LOCK
 from tests.pipelines.cluster_project import STORAGE, RunOnCluster, write_config
 from tests.unit import store_environment
 
@@ -38,13 +39,14 @@ def kfp() -> Iterator[KfpServer]:
 
 def start(kfp: KfpServer, folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("EDGEPRESS_KFP")}
+    fixed = {"HOME": str(folder / "home"), "EDGEPRESS_KFP_HOST": kfp.url, "EDGEPRESS_IMAGE_LOCK": str(EXAMPLE_LOCK), "COLUMNS": "160"}
     return subprocess.Popen(
         [*EDGEPRESS, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
-        env=clean | {"HOME": str(folder / "home"), "EDGEPRESS_KFP_HOST": kfp.url, "COLUMNS": "160"} | environment,
+        env=clean | fixed | environment,
     )
 
 
@@ -60,6 +62,7 @@ def command(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "160")
     monkeypatch.setenv("EDGEPRESS_KFP_HOST", kfp.url)
+    monkeypatch.setenv("EDGEPRESS_IMAGE_LOCK", str(EXAMPLE_LOCK))
     for name in ("EDGEPRESS_KFP_TOKEN", "EDGEPRESS_KFP_COOKIE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -195,13 +198,15 @@ def test_a_schedule_from_the_command_line(command: Callable[..., Result], tmp_pa
     ("case", "said"),
     [
         ("unreachable", "Connection refused"),
-        ("old", "older than 2.14.0"),
+        ("old", "older than 2.16.0"),
         ("login page", "login page"),
         ("no token", "401"),
         ("no storage", "resources.kubeflow.storage_uri"),
         ("no namespace", "--namespace"),
         ("no such context", "--kube-context"),
         ("wrong key", "gate"),
+        ("no image lock", "there is no image lock"),
+        ("image not in the lock", "edgepress/releaser"),
     ],
 )
 def test_what_is_refused_leaves_nothing_behind(
@@ -223,6 +228,12 @@ def test_what_is_refused_leaves_nothing_behind(
     if case == "no such context":
         arguments += ["--kube-context", "nowhere"]
         environment["KUBECONFIG"] = str(tmp_path / "none")
+    if case == "no image lock":
+        environment["EDGEPRESS_IMAGE_LOCK"] = "none.yaml"
+    if case == "image not in the lock":
+        lock = tmp_path / "lock.yaml"
+        lock.write_text(EXAMPLE_LOCK.read_text().replace("edgepress/releaser", "edgepress/other"))
+        environment["EDGEPRESS_IMAGE_LOCK"] = str(lock)
     if case == "wrong key":
         arguments += ["--set", "gate.nonsense=1"]
     done = command(*arguments, **environment)

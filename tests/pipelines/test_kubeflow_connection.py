@@ -203,7 +203,7 @@ def test_every_page_of_a_list_is_read(kfp: KfpServer) -> None:
     assert kfp.count("GET", "/experiments") == 3
 
 
-@pytest.mark.parametrize("tag", ["2.14.0", "2.14.3", "2.17.0", "2.20.0-rc.1", "v2.15.0"])
+@pytest.mark.parametrize("tag", ["2.16.0", "2.16.1", "2.17.0", "2.20.0-rc.1", "v2.18.0"])
 def test_a_backend_that_is_new_enough(kfp: KfpServer, tag: str) -> None:
     kfp.tag_name = tag
     backend = check_backend(connect(kfp), None)
@@ -211,7 +211,7 @@ def test_a_backend_that_is_new_enough(kfp: KfpServer, tag: str) -> None:
     assert not backend.is_multi_user
 
 
-@pytest.mark.parametrize("tag", ["2.13.0", "2.0.5", "1.8.22", "unknown", "master", None])
+@pytest.mark.parametrize("tag", ["2.15.0", "2.5.0", "1.8.22", "unknown", "master", None])
 def test_a_backend_that_is_too_old_or_unknown(kfp: KfpServer, tag: str | None) -> None:
     kfp.tag_name = tag
     with pytest.raises(InputError, match=str(MINIMUM_BACKEND).replace(".", r"\.")) as refused:

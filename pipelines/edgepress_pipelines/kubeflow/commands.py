@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from edgepress_pipelines.cli_arguments import DEFAULT_WORKDIR, ConfigArgument, PlainOption, SetOption, WorkdirOption, make_console
+from edgepress_pipelines.cli_arguments import (
+    DEFAULT_IMAGES,
+    DEFAULT_WORKDIR,
+    ConfigArgument,
+    ImagesOption,
+    PlainOption,
+    SetOption,
+    WorkdirOption,
+    make_console,
+)
 from edgepress_pipelines.kubeflow.options import (
     CaFileOption,
     CookieFileOption,
@@ -15,7 +24,7 @@ from edgepress_pipelines.kubeflow.options import (
     TokenFileOption,
     check,
     connect,
-    load,
+    load_with_images,
 )
 from edgepress_pipelines.kubeflow.runs_commands import follow_to_end, runs
 from edgepress_pipelines.kubeflow.schedule_commands import schedule
@@ -32,6 +41,7 @@ def register(app: typer.Typer) -> None:
 def submit(
     config: ConfigArgument,
     overrides: SetOption = [],  # noqa: B006  typer copies it
+    images: ImagesOption = DEFAULT_IMAGES,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end and fetch its results.")] = False,
     workdir: WorkdirOption = DEFAULT_WORKDIR,
     plain: PlainOption = False,
@@ -48,7 +58,7 @@ def submit(
     Exit codes: with --wait those of `run`: 0 released, 10 rejected, 11 inconclusive; else 0 started. 2 the input is wrong and nothing was
     started, 1 anything else.
     """
-    settings = load(config, overrides)
+    settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
     console = make_console()
 
@@ -56,7 +66,7 @@ def submit(
     from edgepress_pipelines.kubeflow.submit import submit_run
 
     check(settings, connection, kube_context, no_cluster_check)
-    with compiled(settings) as package:
+    with compiled(settings, lock) as package:
         submitted = submit_run(settings, connection, package)
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:
@@ -66,6 +76,7 @@ def submit(
 def upload(
     config: ConfigArgument,
     overrides: SetOption = [],  # noqa: B006  typer copies it
+    images: ImagesOption = DEFAULT_IMAGES,
     host: HostOption = None,
     namespace: NamespaceOption = None,
     token_file: TokenFileOption = None,
@@ -73,7 +84,7 @@ def upload(
     ca_file: CaFileOption = None,
 ) -> None:
     """Upload the compiled pipeline as a version named by its content, unless it is there."""
-    settings = load(config, overrides)
+    settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
     from edgepress_pipelines.kubeflow.package import compiled
@@ -81,6 +92,6 @@ def upload(
     from edgepress_pipelines.kubeflow.upload import PIPELINE_NAME, upload_version
 
     check_backend(connection, settings.resources.kubeflow.namespace)
-    with compiled(settings) as package:
+    with compiled(settings, lock) as package:
         version = upload_version(connection, package.pipeline, f"EdgePress: {settings.name}")
     typer.echo(f"{PIPELINE_NAME} {version.name}: {'uploaded' if version.is_new else 'there already, nothing uploaded'}")

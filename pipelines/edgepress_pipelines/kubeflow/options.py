@@ -8,6 +8,7 @@ import typer
 if TYPE_CHECKING:
     from edgepress.contracts.config import PipelineConfig
     from edgepress_pipelines.kubeflow.connection import Connection
+    from edgepress_pipelines.kubeflow.image_lock import ImageLock
 
 HostOption = Annotated[
     str | None,
@@ -58,6 +59,13 @@ def load(config: Path, overrides: list[str]) -> "PipelineConfig":
     from edgepress_pipelines.config_file import load_config
 
     return load_config(config, overrides)
+
+
+def load_with_images(config: Path, overrides: list[str], images: Path) -> "tuple[PipelineConfig, ImageLock]":
+    """The configuration and the image lock: what can be wrong on this machine, before anybody is asked."""
+    from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+
+    return load(config, overrides), read_image_lock(images)
 
 
 def connect(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
+from edgepress_pipelines.kubeflow.image_lock import ImageLock
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 from edgepress_pipelines.parameters import PipelineParameters
 
 
@@ -24,24 +26,20 @@ class Package:
 
 
 @contextmanager
-def compiled(config: PipelineConfig) -> Iterator[Package]:
+def compiled(config: PipelineConfig, lock: ImageLock, fingerprint: str = "") -> Iterator[Package]:
     """Compile for a cluster, for as long as the context lasts.
+
+    Args:
+        config: the configuration.
+        lock: the images that tasks run in, by digest.
+        fingerprint: of what the run follows from; ends up beside its verdict.
 
     Raises:
         InputError: the configuration cannot run on a cluster.
     """
-    from edgepress_pipelines.baseline_source import source_digest
-    from edgepress_pipelines.compile import compile_pipeline
-    from edgepress_pipelines.parameters import pipeline_parameters, read_module
+    from edgepress_pipelines.compile import compile_pipeline  # imports KFP's compiler, which takes a second
 
     with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
         pipeline = Path(folder) / "pipeline.yaml"
-        compile_pipeline(config, pipeline)
-        parameters = pipeline_parameters(
-            config,
-            storage=config.resources.kubeflow.storage_uri or "",
-            data_root="",
-            module_source=read_module(config),
-            source_digest=source_digest(config),
-        )
-        yield Package(pipeline=pipeline, parameters=parameters)
+        compile_pipeline(config, pipeline, lock)
+        yield Package(pipeline=pipeline, parameters=run_parameters(config, fingerprint=fingerprint))

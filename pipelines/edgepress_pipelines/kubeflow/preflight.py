@@ -8,16 +8,16 @@ from packaging.version import InvalidVersion, Version
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import InputError
+from edgepress_pipelines.kubeflow.backend import MINIMUM_BACKEND_VERSION
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.experiments import find_experiment
+from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 
 if TYPE_CHECKING:
     from edgepress_pipelines.kubeflow.cluster import Cluster  # imports the Kubernetes client, which takes a second
 
-MINIMUM_BACKEND = Version("2.14.0")
-"""The oldest KFP backend whose handling of parallel loops, collected outputs and Secrets the compiled pipeline relies on."""
-
+MINIMUM_BACKEND = Version(MINIMUM_BACKEND_VERSION)
 
 DEFAULT_NAMESPACE = "kubeflow"
 """Where an installation without users' namespaces runs its pods, unless it was set up otherwise."""
@@ -81,13 +81,10 @@ def check_run(config: PipelineConfig, connection: Connection, cluster: "Cluster 
         tell: is given one line for each thing that could not be checked.
 
     Raises:
-        InputError: something is wrong, see ``check_backend``; or the namespace may not be read, the Secret with the store's credentials is
-            missing or incomplete, or no node offers the accelerators that a task asks for.
+        InputError: something is wrong, see ``check_cluster_config`` and ``check_backend``; or the namespace may not be read, the Secret
+            with the store's credentials is missing or incomplete, or no node offers the accelerators that a task asks for.
     """
-    if config.resources.kubeflow.storage_uri is None:
-        raise InputError(
-            "resources.kubeflow.storage_uri: is not set; a run on Kubeflow keeps its results, checkpoints and logs below s3://bucket/prefix"
-        )
+    check_cluster_config(config)
     backend = check_backend(connection, config.resources.kubeflow.namespace)
     try:
         find_experiment(connection, config.resources.kubeflow.experiment)  # what may not be read here, may not be written either

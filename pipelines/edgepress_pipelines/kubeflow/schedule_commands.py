@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgepress_pipelines.cli_arguments import ConfigArgument, SetOption, make_console
+from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES, ConfigArgument, ImagesOption, SetOption, make_console
 from edgepress_pipelines.kubeflow.options import (
     CaFileOption,
     CookieFileOption,
@@ -18,6 +18,7 @@ from edgepress_pipelines.kubeflow.options import (
     check,
     connect,
     load,
+    load_with_images,
 )
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ schedule = typer.Typer(no_args_is_help=True, help="Start runs at fixed times: th
 def create_schedule(
     config: ConfigArgument,
     overrides: SetOption = [],  # noqa: B006  typer copies it
+    images: ImagesOption = DEFAULT_IMAGES,
     host: HostOption = None,
     namespace: NamespaceOption = None,
     token_file: TokenFileOption = None,
@@ -39,7 +41,7 @@ def create_schedule(
     no_cluster_check: NoClusterCheckOption = False,
 ) -> None:
     """Have the configuration's schedule on Kubeflow. The same again changes nothing; another content replaces it."""
-    settings = load(config, overrides)
+    settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
     from edgepress.errors import ConfigError
@@ -49,7 +51,7 @@ def create_schedule(
     if settings.schedule is None:
         raise ConfigError(f"{config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
     check(settings, connection, kube_context, no_cluster_check)
-    with compiled(settings) as package:
+    with compiled(settings, lock) as package:
         creation = schedules.create_schedule(settings, connection, package)
     did = {"created": "created", "replaced": "replaced", "nothing": "is there already with this content, nothing changed"}[creation.did]
     paused = "" if creation.schedule.is_enabled else " (paused)"

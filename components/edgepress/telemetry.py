@@ -88,7 +88,9 @@ GATE_TEST_SPLIT_USES: Final = _of_run("gate_test_split_uses", "How often this te
 
 RELEASE: Final = _of_run("release_timestamp_seconds", "When a release was last published.")
 
-RUN_SUCCEEDED: Final = _of_run("run_succeeded", "1 if the last run that was not stopped succeeded, 0 if it failed; told by the exit handler.")
+RUN_SUCCEEDED: Final = _of_run(
+    "run_succeeded", "1 if the last run that was not stopped succeeded, 0 if it failed; told by the exit handler."
+)
 RUN_LAST_COMPLETION: Final = _of_run("run_last_completion_timestamp_seconds", "When the last run ended; told by the exit handler.")
 
 TRIGGER_LAST_SUCCESS: Final = Metric(

@@ -59,7 +59,9 @@ def monitoring(folder: Path) -> Iterator[Monitoring]:
     configuration = folder / "prometheus.yml"
     configuration.write_text(CONFIGURATION.format(gateway=gateway))
     with ExitStack() as servers:
-        servers.enter_context(running("prometheus-pushgateway", f"--web.listen-address={gateway}", log=folder / "pushgateway.log"))
+        # Debian's keeps what was pushed in /var/lib/prometheus unless told otherwise, so that one test would see another's.
+        options = (f"--web.listen-address={gateway}", "--persistence.file=")
+        servers.enter_context(running("prometheus-pushgateway", *options, log=folder / "pushgateway.log"))
         servers.enter_context(
             running(
                 "prometheus",

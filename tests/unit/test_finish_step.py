@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edgepress import telemetry
 from edgepress.contracts.run import FINISHED_NAME, RunEnd
 from edgepress.finish.step import finish
+from edgepress.observe.telling import listening
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from tests.unit.store_environment import only
@@ -29,6 +31,14 @@ def test_kfp_s_word_for_the_end(engine_state: str, state: str, tmp_path: Path) -
     finish(name="demo", run_id="run-1", engine_state=engine_state, storage=str(tmp_path))
     end = RunEnd.model_validate_json((tmp_path / "runs" / "run-1" / FINISHED_NAME).read_bytes())
     assert (end.name, end.run_id, end.state, end.engine_state, end.message) == ("demo", "run-1", state, engine_state, None)
+
+
+@pytest.mark.parametrize(("engine_state", "succeeded"), [("COMPLETE", [1.0]), ("FAILED", [0.0]), ("CANCELED", []), ("RUNNING", [])])
+def test_a_run_that_somebody_stopped_neither_succeeded_nor_failed(engine_state: str, succeeded: list[float], tmp_path: Path) -> None:
+    with listening() as told:
+        finish(name="demo", run_id="run-1", engine_state=engine_state, storage=str(tmp_path))
+    assert [figure.value for figure in told.figures if figure.metric == telemetry.RUN_SUCCEEDED] == succeeded
+    assert [figure.metric for figure in told.figures].count(telemetry.RUN_LAST_COMPLETION) == 1
 
 
 @pytest.fixture

@@ -171,9 +171,9 @@ def test_settings_too_large_for_a_command_line_are_refused(tmp_path: Path) -> No
 def test_a_module_of_any_size_travels_by_its_digest(tmp_path: Path) -> None:
     module = tmp_path / "model.py"
     module.write_text("# " + "x" * 200_000)
-    config = load_config(CONFIGS / "digits.yaml")
+    config = cluster_config()
     config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"model": None, "module": str(module)})})
-    compile_pipeline(config, tmp_path / "pipeline.yaml")
+    compile_pipeline(config, tmp_path / "pipeline.yaml", example_lock())
     spec, *_ = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     digest = digest_file(module)

@@ -62,11 +62,12 @@ def submit(
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
     console = make_console()
 
+    from edgepress_pipelines.kubeflow.fingerprint import run_fingerprint
     from edgepress_pipelines.kubeflow.package import compiled
     from edgepress_pipelines.kubeflow.submit import submit_run
 
     check(settings, connection, kube_context, no_cluster_check)
-    with compiled(settings, lock) as package:
+    with compiled(settings, lock, run_fingerprint(settings, lock)) as package:
         submitted = submit_run(settings, connection, package)
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:
@@ -87,11 +88,11 @@ def upload(
     settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
-    from edgepress_pipelines.kubeflow.package import compiled
+    from edgepress_pipelines.kubeflow.package import compiled_pipeline
     from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.upload import PIPELINE_NAME, upload_version
 
     check_backend(connection, settings.resources.kubeflow.namespace)
-    with compiled(settings, lock) as package:
-        version = upload_version(connection, package.pipeline, f"EdgePress: {settings.name}")
+    with compiled_pipeline(settings, lock) as pipeline:
+        version = upload_version(connection, pipeline, f"EdgePress: {settings.name}")
     typer.echo(f"{PIPELINE_NAME} {version.name}: {'uploaded' if version.is_new else 'there already, nothing uploaded'}")

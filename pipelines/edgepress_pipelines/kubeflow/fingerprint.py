@@ -1,40 +1,28 @@
 """The fingerprint of a run before it starts: what its verdict will follow from, as three digests."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from edgepress import images
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.digest import digest_bytes, digest_file
 from edgepress.contracts.last_verdict import Fingerprint
 from edgepress.errors import InputError
 from edgepress_pipelines.kubeflow.dataset_source import digest_source
-from edgepress_pipelines.parameters import read_module
-
-TASK_IMAGES = (images.TRAINER, images.EVALUATOR, images.RELEASER)
-"""The images that a run's tasks run in. Another agent or controller gives the same verdict."""
+from edgepress_pipelines.kubeflow.image_lock import TASK_IMAGES, ImageLock
 
 _PIPELINE_FUNCTION = Path(__file__).parents[1] / "compress_and_release.py"
 
 
-class ImageDigests(Protocol):
-    """What is read of the image lock: an image's name -> ``registry/prefix/trainer@sha256:…``."""
-
-    @property
-    def digests(self) -> Mapping[str, str]: ...
-
-
-def run_fingerprint(config: PipelineConfig, lock: ImageDigests) -> str:
+def run_fingerprint(config: PipelineConfig, lock: ImageLock) -> str:
     """The text of the pipeline's parameter ``fingerprint``; see :func:`take_fingerprint`."""
     return take_fingerprint(config, lock).as_parameter()
 
 
-def take_fingerprint(config: PipelineConfig, lock: ImageDigests) -> Fingerprint:
+def take_fingerprint(config: PipelineConfig, lock: ImageLock) -> Fingerprint:
     """Digests of the dataset's source, of the code and of the configuration, as they are now.
 
-    Code is the digests of the images that tasks run in, wherever they were pulled from, and the pipeline function's own source, because the
+    Code is the digests of the images that tasks run in, wherever they were pulled from (another agent or controller gives the same verdict), and the pipeline function's own source, because the
     graph is compiled from it and is in no image.
 
     Raises:
@@ -53,7 +41,7 @@ def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
 
     Left out: ``schedule``; all of ``resources`` but where and with how many processors latency is measured (``evaluator.cpu``,
     ``evaluator.accelerator`` and ``node_selector``), because a latency holds for its hardware only. ``dataset.source`` is left out
-    because its content is a digest of its own; ``baseline.module`` stands as its text and ``baseline.from`` as its digest, so the same
+    because its content is a digest of its own; ``baseline.module`` and ``baseline.from`` stand as their digests, so the same
     files at another path are the same configuration.
 
     Raises:
@@ -61,7 +49,8 @@ def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
         StorageError: the object store cannot be reached or refuses.
     """
     matters: dict[str, Any] = config.model_dump(mode="json", exclude={"schedule": True, "resources": True, "dataset": {"source"}})
-    matters["baseline"]["module"] = read_module(config)
+    if config.baseline.module is not None:
+        matters["baseline"]["module"] = digest_source(config.baseline.module, "baseline.module")
     if config.baseline.from_ is not None:
         matters["baseline"]["from"] = digest_source(config.baseline.from_, "baseline.from")
     kubeflow = config.resources.kubeflow
@@ -72,7 +61,7 @@ def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
     return matters
 
 
-def _digest_code(lock: ImageDigests) -> str:
+def _digest_code(lock: ImageLock) -> str:
     absent = [name for name in TASK_IMAGES if name not in lock.digests]
     if absent:
         raise InputError(f"the image lock has no {absent[0]}; write it again with `make images PUSH=registry/prefix`")

@@ -27,12 +27,24 @@ class Package:
 
 @contextmanager
 def compiled(config: PipelineConfig, lock: ImageLock, fingerprint: str = "") -> Iterator[Package]:
-    """Compile for a cluster, for as long as the context lasts.
+    """Compile for a cluster, for as long as the context lasts, and upload what a run takes along from this machine.
 
     Args:
         config: the configuration.
         lock: the images that tasks run in, by digest.
         fingerprint: of what the run follows from; ends up beside its verdict.
+
+    Raises:
+        InputError: the configuration cannot run on a cluster.
+        StorageError: the run's object store cannot be reached or refuses.
+    """
+    with compiled_pipeline(config, lock) as pipeline:
+        yield Package(pipeline=pipeline, parameters=run_parameters(config, fingerprint=fingerprint, upload=True))
+
+
+@contextmanager
+def compiled_pipeline(config: PipelineConfig, lock: ImageLock) -> Iterator[Path]:
+    """The compiled pipeline alone, as a ``.yaml`` file that is there for as long as the context lasts.
 
     Raises:
         InputError: the configuration cannot run on a cluster.
@@ -42,4 +54,4 @@ def compiled(config: PipelineConfig, lock: ImageLock, fingerprint: str = "") -> 
     with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
         pipeline = Path(folder) / "pipeline.yaml"
         compile_pipeline(config, pipeline, lock)
-        yield Package(pipeline=pipeline, parameters=run_parameters(config, fingerprint=fingerprint))
+        yield pipeline

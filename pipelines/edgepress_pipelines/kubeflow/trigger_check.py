@@ -1,20 +1,17 @@
 """One check of ``edgepress trigger`` on a real Kubeflow: everything it depends on is read anew, so that a receiver follows what changes."""
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.last_verdict import Fingerprint
-from edgepress_pipelines.compile import compile_pipeline
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from edgepress_pipelines.kubeflow.known_runs import list_known_runs
-from edgepress_pipelines.kubeflow.package import Package
+from edgepress_pipelines.kubeflow.package import compiled
 from edgepress_pipelines.kubeflow.preflight import check_backend, check_run
-from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 from edgepress_pipelines.kubeflow.submit import submit_run
 from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, start_if_due
 from edgepress_pipelines.kubeflow.trigger_decision import KnownRun
@@ -61,9 +58,7 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
 
     def start_run(fingerprint: str) -> str:
         check_run(config, connection, None, lambda _: None)
-        with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
-            pipeline = Path(folder) / "pipeline.yaml"
-            compile_pipeline(config, pipeline, lock)
-            return submit_run(config, connection, Package(pipeline, run_parameters(config, fingerprint=fingerprint))).run_id
+        with compiled(config, lock, fingerprint) as package:
+            return submit_run(config, connection, package).run_id
 
     return start_if_due(config, lock, runs_of=runs_of, start_run=start_run, force=force, tell=tell)

@@ -34,7 +34,10 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
 WORKDIR /tmp
 USER 65532:65532
 CMD ["python3"]
-ARG SOURCE VERSION REVISION LICENSES
+ARG SOURCE
+ARG VERSION
+ARG REVISION
+ARG LICENSES
 LABEL org.opencontainers.image.title="edgepress/controller" \
       org.opencontainers.image.description="Starts runs on Kubeflow Pipelines" \
       org.opencontainers.image.source="${SOURCE}" \

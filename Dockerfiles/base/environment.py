@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tomllib
 import venv
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).parent
@@ -30,8 +31,21 @@ MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 MANYLINUX = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_26", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
 """Builds of wheels that run on Debian 12, whose C library is 2.36, and on whatever is newer."""
 
-UNUSED_DISTRIBUTIONS = {"libclang": "TensorFlow asks for it, and loads it nowhere"}
-UNUSED_FOLDERS = {"tensorflow/include": "headers for compiling operators, 430 MB"}
+UNUSED_DISTRIBUTIONS = {
+    "libclang": "TensorFlow asks for it and loads it nowhere",
+    "kubernetes": "kfp's client loads it; the executor that starts a task does not",
+}
+"""Left out of an image, unless its extra names the distribution itself."""
+
+UNUSED_PATHS = {
+    "**/tests": "the packages' own tests",
+    "tensorflow/include": "headers for compiling operators, 430 MB",
+    "ai_edge_litert/libLiteRtWebGpuAccelerator.so": "for graphics processors; models run on the CPU",
+    "ai_edge_litert/tools/apply_plugin_main": "a compiler for neural processors",
+    "ai_edge_litert/vendors": "what that compiler needs to know of each maker's",
+    "botocore/data/*/": "what 400 services of AWS understand, 28 MB",
+}
+KEPT_PATHS = {"botocore/data/s3", "botocore/data/sts"}
 
 
 def make_tools() -> None:
@@ -53,7 +67,7 @@ def make_packages(extra: str) -> None:
     pip("install", "--no-build-isolation", "--no-compile", "--target", site_packages, *of_the_target(), *requirements)
     # Commands of the packages; nothing calls them, and their first line names the Python of TOOLS.
     shutil.rmtree(site_packages / "bin", ignore_errors=True)
-    remove_unused(site_packages)
+    remove_unused(site_packages, requirements)
     compile_modules(site_packages)
 
 
@@ -61,10 +75,9 @@ def make_project() -> None:
     """Create PROJECT with EdgePress and its command, which starts the Python of ENVIRONMENT."""
     wheels = PROJECT / "wheels"
     pip("wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", wheels, SOURCES)
-    pip(
-        *("--python", ENVIRONMENT / "bin" / "python3", "install", "--no-deps", "--no-compile", "--no-warn-script-location"),
-        *("--prefix", PROJECT, *wheels.glob("*.whl")),
-    )
+    (wheel,) = wheels.glob("*.whl")
+    python = ENVIRONMENT / "bin" / "python3"
+    pip("--python", python, "install", "--no-deps", "--no-compile", "--no-warn-script-location", "--prefix", PROJECT, wheel)
     shutil.rmtree(wheels)
     compile_modules(site_packages_of(PROJECT))
 
@@ -77,17 +90,25 @@ def of_the_target() -> list[str]:
     return ["--only-binary", ":all:", *(f"--platform={build}_{machine}" for build in MANYLINUX)]
 
 
-def remove_unused(site_packages: Path) -> None:
-    """Remove what no step ever loads: the packages' own tests, and the largest of what is there for compiling."""
-    for name in UNUSED_DISTRIBUTIONS:
+def remove_unused(site_packages: Path, requirements: Sequence[str]) -> None:
+    """Remove what no step ever loads: UNUSED_DISTRIBUTIONS that no one of ``requirements`` names, and UNUSED_PATHS."""
+    named = {requirement.partition(">")[0].partition("=")[0] for requirement in requirements}
+    for name in UNUSED_DISTRIBUTIONS.keys() - named:
         for record in site_packages.glob(f"{name}-*.dist-info/RECORD"):
-            tops = {line.partition("/")[0] for line in record.read_text().splitlines()}
-            for top in tops:
-                shutil.rmtree(site_packages / top)
-    for folder in UNUSED_FOLDERS:
-        shutil.rmtree(site_packages / folder, ignore_errors=True)
-    for folder in [path for path in site_packages.rglob("tests") if path.is_dir()]:
-        shutil.rmtree(folder, ignore_errors=True)
+            for top in {line.partition("/")[0] for line in record.read_text().splitlines()} - {".."}:
+                remove(site_packages / top)
+    for pattern in UNUSED_PATHS:
+        for path in sorted(site_packages.glob(pattern)):
+            if str(path.relative_to(site_packages)) not in KEPT_PATHS:
+                remove(path)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a folder with all that is in it; what went with its parent already is no error."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def compile_modules(folder: Path) -> None:

@@ -12,16 +12,21 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # what their first one prepared.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 TESTS := tests/unit tests/architecture tests/ml tests/pipelines
-ADDED_TESTS := tests/faults tests/packaging
+ADDED_TESTS := tests/faults tests/packaging tests/images
+IMAGE_TESTS := tests/images
+IMAGE_TOOLS := debootstrap buildah podman runc docker-registry
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+# A variable that was given, as the option of the same name: BUILD_FLAGS=x is --build-flags='x'.
+lower = $(shell echo '$(1)' | tr A-Z_ a-z-)
+given = $(if $($(1)),--$(call lower,$(1))='$($(1))')
 IS_ROOT_WITH_APT := test "$$(id -u)" = 0 && command -v apt-get >/dev/null
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run data test test-added test-full lint format check bench constraints clean
+.PHONY: help setup run data images test test-added test-full lint format check bench constraints clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,10 +59,17 @@ data:
 	    || echo "apt-get could not install dataset-fashion-mnist; the run will try to download the data instead." >&2; \
 	fi
 
+# Needs no .venv. BUILDER: docker, podman or buildah. BASE: the image under all. IMAGES: some of them, e.g. 'trainer evaluator'.
+# PUSH: registry/prefix to push all to, which writes the image lock. Dockerfiles/README.md has the rest.
+images: ## build the container images (BUILDER, BASE, IMAGES); with PUSH=registry/prefix push them and lock their digests
+	@python=$$(sh .ci/find-python $(PYTHON)) || exit 1; \
+	PYTHONPATH=components $$python -m Dockerfiles.build $(addprefix --image ,$(IMAGES)) \
+	  $(foreach option,BUILDER BASE PUSH LOCK AGENT_PLATFORMS SOURCE PIP_CONF CA_BUNDLE BUILD_FLAGS PUSH_FLAGS,$(call given,$(option)))
+
 test: setup ## every test that a contributor runs (under 15 minutes on 2 cores)
 	@$(PYTEST) $(TESTS)
 
-test-added: setup ## only what test-full adds to test: fault injection, browser, packaging
+test-added: setup ## only what test-full adds to test: fault injection, browser, packaging, images
 	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
 	  if $(IS_ROOT_WITH_APT); then \
 	    echo "Installing Debian's package chromium."; \
@@ -66,7 +78,15 @@ test-added: setup ## only what test-full adds to test: fault injection, browser,
 	    echo "make test-full needs the browser chromium: sudo apt-get install chromium" >&2; exit 1; \
 	  fi; \
 	fi
-	@$(PYTEST) $(ADDED_TESTS)
+	@missing=; for tool in $(IMAGE_TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -n "$$missing" ] && $(IS_ROOT_WITH_APT); then \
+	  echo "Installing Debian's packages$$missing."; \
+	  $(APT) update && $(APT) install -y --no-install-recommends $$missing >/dev/null || exit 1; missing=; \
+	fi; \
+	reason=; if [ "$$(id -u)" != 0 ]; then reason='only root can make a Debian base image'; \
+	elif [ -n "$$missing" ]; then reason="these are not installed:$$missing"; fi; \
+	code=0; $(PYTEST) $(ADDED_TESTS) $${reason:+--ignore=$(IMAGE_TESTS)} || code=$$?; \
+	if [ -n "$$reason" ]; then echo "image tests: NOT RUN ($$reason)"; fi; exit $$code
 
 test-full: test test-added ## everything that CI runs: test and test-added
 

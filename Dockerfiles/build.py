@@ -6,8 +6,10 @@ A push is of all images together. When the last one has arrived, and only then, 
 """
 
 import argparse
+import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -127,15 +129,18 @@ def _secrets(files: dict[str, Path | None]) -> dict[str, Path]:
 
 def _revision() -> str:
     """The commit that is built, with MODIFIED behind it when files differ from it; empty outside of a git checkout."""
-    git = ["git", "-c", "safe.directory=*", "-C", str(ROOT)]
-    if not (ROOT / ".git").exists():
+    # A checkout that lies unpacked in another one is not a commit of that one.
+    environment = {**os.environ, "GIT_CEILING_DIRECTORIES": str(ROOT.parent)}
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-c", "safe.directory=*", "-C", str(ROOT), *arguments]
+        finished = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - no shell
+        return finished.stdout.strip() if finished.returncode == 0 else None
+
+    commit = git("rev-parse", "HEAD") if shutil.which("git") else None
+    if commit is None:
         return ""
-    try:
-        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout  # noqa: S603
-        changed = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout  # noqa: S603
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise EdgePressError(f"{ROOT}: git cannot say which commit is built ({error})") from error
-    return commit.strip() + (MODIFIED if changed.strip() else "")
+    return commit + (MODIFIED if git("status", "--porcelain") else "")
 
 
 def _parser() -> argparse.ArgumentParser:

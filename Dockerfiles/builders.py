@@ -1,15 +1,20 @@
 """The container tools that can build and push: docker, podman and buildah, behind one interface."""
 
 import json
+import platform
 import shutil
 import subprocess
 import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgepress.errors import EdgePressError, InputError
+
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""What container tools call the machines that Python names."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,13 @@ class Podman(Builder):
     layers: Sequence[str] = ()
 
     def build(self, image: str, recipe: Recipe) -> None:
-        """As every builder; a list of images by this name, which a build would add to, is removed first."""
+        """As every builder; a list of images by this name, which a build would add to, is removed first.
+
+        Buildah 1.28 knows BUILDPLATFORM inside of a stage, but not yet where the stage begins, so it is told.
+        """
+        if recipe.platforms:
+            here = f"linux/{_ARCHITECTURES.get(platform.machine(), platform.machine())}"
+            recipe = replace(recipe, arguments={"BUILDPLATFORM": here, **recipe.arguments})
         if recipe.is_index:
             subprocess.run([self.name, "manifest", "rm", image], capture_output=True, check=False)  # noqa: S603 - no shell
         super().build(image, recipe)

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,26 +55,28 @@ class ContainerEngine:
         *,
         data: Path | None = None,
         network: str = "none",
-        environment: dict[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        user: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in a restricted container, as the image's own user, and give how it ended.
+        """Run a command in a restricted container and give how it ended.
 
         Args:
             data: a directory that the container has as /data.
+            network: ``none``, or ``host`` for what must reach this machine's loopback.
             environment: further variables.
+            user: None is the image's own.
         """
-        volume = ["--volume", f"{data}:/data"] if data is not None else []
-        variables = [f"--env={name}={value}" for name, value in (environment or {}).items()]
-        options = ["--rm", "--runtime", "runc", *LIMITS, *RESTRICTED, "--network", network, *volume, *variables]
+        options = ["--rm", "--runtime", "runc", *LIMITS, *RESTRICTED, "--network", network]
+        options += ["--volume", f"{data}:/data"] if data is not None else []
+        options += ["--user", user] if user is not None else []
+        options += [f"--env={name}={value}" for name, value in (environment or {}).items()]
         return subprocess.run(
             ["podman", "run", *options, image, *command], env=self.environment, capture_output=True, text=True, check=False
         )
 
-    def run(
-        self, image: str, *command: str, data: Path | None = None, network: str = "none", environment: dict[str, str] | None = None
-    ) -> str:
+    def run(self, image: str, *command: str, **options: Any) -> str:
         """As ``try_run``, of a command that must succeed; gives what it printed."""
-        finished = self.try_run(image, command, data=data, network=network, environment=environment)
+        finished = self.try_run(image, command, **options)
         assert finished.returncode == 0, f"{image}: {command}\n{finished.stdout[-3000:]}\n{finished.stderr[-6000:]}"
         return finished.stdout
 

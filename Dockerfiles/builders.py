@@ -12,7 +12,6 @@ from pathlib import Path
 
 from edgepress.errors import EdgePressError, InputError
 
-
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """What container tools call the machines that Python names."""
 

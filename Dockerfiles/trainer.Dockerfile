@@ -20,7 +20,8 @@ COPY pipelines pipelines
 RUN python3 environment.py project
 
 # Copies alone: no command of the target machine is run, and a change of EdgePress's own code renews the small second layer only.
-FROM ${BASE}
+# The platform is named because Buildah 1.28 would otherwise take the base of the first stage, of the building machine.
+FROM --platform=$TARGETPLATFORM ${BASE}
 COPY --from=packages /opt/venv /opt/venv
 COPY --from=project /opt/project /opt/venv
 # With a read-only root, /tmp is the place to write to. The bytecode is there already.

@@ -50,7 +50,7 @@ def test_an_image_is_based_on_what_is_asked_for_and_runs_as_a_numeric_user_that_
     assert ("ARG", f"BASE={DEFAULT_BASE}") in found
     assert "latest" not in TEXTS[name]
     stages = [arguments for instruction, arguments in found if instruction == "FROM"]
-    assert stages == ["--platform=$BUILDPLATFORM ${BASE} AS packages", "packages AS project", "${BASE}"]
+    assert stages == ["--platform=$BUILDPLATFORM ${BASE} AS packages", "packages AS project", "--platform=$TARGETPLATFORM ${BASE}"]
     assert [arguments for instruction, arguments in found if instruction == "USER"] == ["65532:65532"]
 
 

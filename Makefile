@@ -14,7 +14,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 TESTS := tests/unit tests/architecture tests/ml tests/pipelines
 ADDED_TESTS := tests/faults tests/packaging tests/images
 IMAGE_TESTS := tests/images
-IMAGE_TOOLS := debootstrap buildah podman runc docker-registry
+IMAGE_TOOLS := debootstrap mmdebstrap buildah podman runc docker-registry
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0

@@ -81,7 +81,6 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
             yield Built(engine, references, {image["name"]: image for image in images}, registry)
     finally:
         engine.remove()
-        subprocess.run(["rm", "-rf", folder], check=True)  # 5 GB, which would stay until the third run from now
 
 
 @pytest.fixture(scope="module")

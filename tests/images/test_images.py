@@ -211,16 +211,15 @@ def test_the_trainer_and_the_evaluator_take_a_dataset_to_a_verdict(judged: Path,
 
 
 def test_the_releaser_publishes_what_passed_to_an_object_store(built: Built, judged: Path, data: Path, tmp_path: Path) -> None:
-    with EmbeddedStore(tmp_path / "store") as store:
+    with EmbeddedStore(tmp_path / "store") as store, only(store.environment):
+        opened, prefix = open_store("s3://edgepress/releases", store.endpoint_url)  # makes the bucket, which nothing in a container does
         inputs = ("--verdict", "/data/verdict", "--nominee", "/data/nominee", "--dataset", str(judged), "--output", "/data/release")
         settings = f"{{uri: 's3://edgepress/releases', endpoint_url: '{store.endpoint_url}'}}"
         command = ("python3", "-m", "edgepress.release", "--name", "digits", "--run-id", "in-containers", "--settings", settings, *inputs)
         credentials = {name: store.environment[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION")}
         printed = built.engine.run(built.references[RELEASER], *command, data=data, network="host", environment=credentials)
-        with only(store.environment):
-            opened, prefix = open_store("s3://edgepress/releases", store.endpoint_url)
-            (digest,) = list_releases(opened, prefix, "digits")
-            fetch_bundle(opened, prefix, "digits", digest, tmp_path / "bundle")
+        (digest,) = list_releases(opened, prefix, "digits")
+        fetch_bundle(opened, prefix, "digits", digest, tmp_path / "bundle")
     assert digest.removeprefix("sha256:") in printed
     assert (tmp_path / "bundle" / "model.tflite").read_bytes() == (data / "nominee" / "model.tflite").read_bytes()
 

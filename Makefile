@@ -13,15 +13,21 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 TESTS := tests/unit tests/architecture tests/ml tests/pipelines
 ADDED_TESTS := tests/faults tests/metrics tests/manifests tests/packaging
+TEST_TOOLS := chromium prometheus prometheus-pushgateway prometheus-alertmanager
+IMAGE_TOOLS := debootstrap mmdebstrap buildah podman runc docker-registry
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
+# A variable that was given, as the option of the same name: BUILD_FLAGS=x is --build-flags='x'.
+lower = $(shell echo '$(1)' | tr A-Z_ a-z-)
+given = $(if $($(1)),--$(call lower,$(1))='$($(1))')
 IS_ROOT_WITH_APT := test "$$(id -u)" = 0 && command -v apt-get >/dev/null
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run data test test-added test-full lint format check bench constraints manifests clean
+.PHONY: help setup run data images test test-tools test-added test-images test-cluster test-full programs lint format check bench
+.PHONY: constraints manifests clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,27 +60,36 @@ data:
 	    || echo "apt-get could not install dataset-fashion-mnist; the run will try to download the data instead." >&2; \
 	fi
 
+# Needs no .venv. BUILDER: docker, podman or buildah. BASE: the image under all. IMAGES: some of them, e.g. 'trainer evaluator'.
+# PUSH: registry/prefix to push all to, which writes the image lock. Dockerfiles/README.md has the rest.
+images: ## build the container images (BUILDER, BASE, IMAGES); with PUSH=registry/prefix push them and lock their digests
+	@python=$$(sh .ci/find-python $(PYTHON)) || exit 1; \
+	PYTHONPATH=components $$python -m Dockerfiles.build $(addprefix --image ,$(IMAGES)) \
+	  $(foreach option,BUILDER BASE PUSH LOCK AGENT_PLATFORMS SOURCE PIP_CONF CA_BUNDLE BUILD_FLAGS PUSH_FLAGS,$(call given,$(option)))
+
 test: setup ## every test that a contributor runs (under 15 minutes on 2 cores)
 	@$(PYTEST) $(TESTS)
 
-test-added: setup ## only what test-full adds to test: fault injection, browser, metrics, manifests, packaging
-	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
-	  if $(IS_ROOT_WITH_APT); then \
-	    echo "Installing Debian's package chromium."; \
-	    $(APT) update && $(APT) install -y --no-install-recommends chromium >/dev/null; \
-	  else \
-	    echo "make test-full needs the browser chromium: sudo apt-get install chromium" >&2; exit 1; \
-	  fi; \
-	fi
-	@if ! command -v prometheus >/dev/null || ! command -v prometheus-pushgateway >/dev/null; then \
-	  if $(IS_ROOT_WITH_APT); then \
-	    echo "Installing Debian's packages prometheus and prometheus-pushgateway."; \
-	    $(APT) update && RUNLEVEL=1 $(APT) install -y --no-install-recommends prometheus prometheus-pushgateway >/dev/null; \
-	  else \
-	    echo "make test-full needs Prometheus: sudo apt-get install prometheus prometheus-pushgateway" >&2; exit 1; \
-	  fi; \
-	fi
+test-added: setup test-tools programs ## only what test-full adds to test: faults, browser, metrics, manifests, wheels, images, cluster
 	@$(PYTEST) $(ADDED_TESTS)
+	@$(MAKE) --no-print-directory test-images
+	@$(MAKE) --no-print-directory test-cluster
+
+# Without root or apt this says what to install.
+test-tools:
+	@sh .ci/need $(TEST_TOOLS)
+
+# kustomize and the control plane's servers, built before the tests that need them, where the wait can be seen.
+programs: setup
+	@test -n "$$EDGEPRESS_TEST_KUBECONFIG" || $(BIN)/python -m tests.cluster build
+
+test-images: setup ## the container images, built on a Debian base and run as in a pod; needs root
+	@if reason=$$(sh .ci/need root $(IMAGE_TOOLS) 2>&1); then $(PYTEST) tests/images; \
+	else echo "image tests: NOT RUN ($$reason)"; fi
+
+# One process, because one control plane serves all tests.
+test-cluster: setup programs ## the manifests on a real API server: EDGEPRESS_TEST_KUBECONFIG's, or one built from source with Go
+	@$(BIN)/python -m pytest -q tests/cluster
 
 test-full: test test-added ## everything that CI runs: test and test-added
 

@@ -23,6 +23,9 @@ NEVER_IMPORTED_BY_NAME = {
 PART_OF = {"botocore": "boto3", "pydantic-core": "pydantic"}
 """A package that another one pins and documents as its own."""
 
+OF_THE_REPOSITORY = ("tests", "Dockerfiles")
+"""Folders that are imported from a checkout and belong to no distribution."""
+
 
 def normalized(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
@@ -39,7 +42,7 @@ def packages_imported_by(names: Iterable[str]) -> set[str]:
     packages = set()
     for name in names:
         top_level = name.partition(".")[0]
-        if top_level in sys.stdlib_module_names or top_level == "tests" or is_own(name):
+        if top_level in sys.stdlib_module_names or top_level in OF_THE_REPOSITORY or is_own(name):
             continue
         assert top_level in providers, f"{name} is imported, but no installed package provides it"
         package = one_provider(name, sorted(set(providers[top_level])))
@@ -124,8 +127,10 @@ def test_an_image_installs_what_its_steps_import(image: str) -> None:
     compare(image, reachable_imports([*declarations, *by_hand], through_steps=True))
 
 
-def test_the_pipelines_extra_is_what_compiling_and_running_pipelines_imports() -> None:
-    compare("pipelines", reachable_imports((name for name in MODULES if name.startswith("edgepress_pipelines")), through_steps=False))
+@pytest.mark.parametrize("extra", ["pipelines", "controller"])
+def test_what_compiling_and_running_pipelines_imports_is_installed_at_home_and_on_a_cluster(extra: str) -> None:
+    """They differ in the embedded object store alone: a cluster has a store of its own."""
+    compare(extra, reachable_imports((name for name in MODULES if name.startswith("edgepress_pipelines")), through_steps=False))
 
 
 def test_a_bare_install_brings_nothing_along() -> None:
@@ -134,7 +139,7 @@ def test_a_bare_install_brings_nothing_along() -> None:
 
 
 def test_the_extras_together_hold_what_the_tests_and_the_tools_import() -> None:
-    files = [*(ROOT / "tests").rglob("*.py"), *(ROOT / ".ci").rglob("*.py")]
+    files = [path for folder in ("tests", ".ci", "Dockerfiles") for path in (ROOT / folder).rglob("*.py")]
     declared = set().union(*(packages_of(requirements) for requirements in EXTRAS.values()))
     assert packages_imported_by(set().union(*map(imported_names, files))) - declared == set()
 

@@ -22,8 +22,8 @@ def run_fingerprint(config: PipelineConfig, lock: ImageLock) -> str:
 def take_fingerprint(config: PipelineConfig, lock: ImageLock) -> Fingerprint:
     """Digests of the dataset's source, of the code and of the configuration, as they are now.
 
-    Code is the digests of the images that tasks run in, wherever they were pulled from (another agent or controller gives the same verdict), and the pipeline function's own source, because the
-    graph is compiled from it and is in no image.
+    Code is the digests of the images that tasks run in, wherever they were pulled from, and the pipeline function's own source, because
+    the graph is compiled from it and is in no image. Another agent or controller image gives the same verdict.
 
     Raises:
         InputError: the source, the module or the adopted model cannot be read, or the lock lacks an image.

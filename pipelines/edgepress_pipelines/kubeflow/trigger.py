@@ -10,7 +10,8 @@ from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError
 from edgepress.storage import ObjectStore, join_key, open_store
-from edgepress_pipelines.kubeflow.fingerprint import ImageDigests, take_fingerprint
+from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
+from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.start_claim import LEASE_S, SYSTEM_CLOCK, Clock, claim_start
 from edgepress_pipelines.kubeflow.trigger_decision import AlreadyRunning, Decision, GivenUp, KnownRun, Start, decide
 
@@ -58,7 +59,7 @@ class TriggerOutcome:
 
 def start_if_due(
     config: PipelineConfig,
-    lock: ImageDigests,
+    lock: ImageLock,
     *,
     runs_of: RunsOf,
     start_run: StartRun,

@@ -1,0 +1,71 @@
+"""The project's manifests as kustomize renders them, moved into namespaces of a test's own."""
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.cluster.kubernetes_api import Manifest
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+OVERLAYS = ("local", "production")
+_NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+_KINDS_WITH_POD_TEMPLATES = {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"}
+
+
+def render(kustomize: Path, overlay: str, folder: Path) -> list[Manifest]:
+    """Every object of an overlay, with the example in place of the image lock that only a build of images writes.
+
+    Args:
+        kustomize: the program.
+        folder: empty; gets a copy of the manifests.
+    """
+    copy = shutil.copytree(MANIFESTS, folder / "manifests", ignore=shutil.ignore_patterns("lock"))
+    shutil.copytree(copy / "images" / "lock.example", copy / "images" / "lock")
+    built = subprocess.run([kustomize, "build", copy / "overlays" / overlay], capture_output=True, text=True, check=False)
+    if built.returncode != 0:
+        raise AssertionError(f"kustomize build {overlay}: {built.stderr}")
+    return [manifest for manifest in yaml.safe_load_all(built.stdout) if manifest is not None]
+
+
+def in_namespaces(manifests: list[Manifest], names: Mapping[str, str]) -> list[Manifest]:
+    """The same objects with each namespace under another name, wherever one is referred to as such."""
+
+    def moved(value: Any, key: str = "") -> Any:
+        if isinstance(value, dict):
+            return {inner: moved(item, inner) for inner, item in value.items()}
+        if isinstance(value, list):
+            return [moved(item, key) for item in value]
+        return names.get(value, value) if key in ("namespace", _NAMESPACE_LABEL, "matchNames") else value
+
+    result = []
+    for manifest in manifests:
+        copy = moved(manifest)
+        if copy["kind"] == "Namespace":
+            copy["metadata"]["name"] = names[copy["metadata"]["name"]]
+        result.append(copy)
+    return result
+
+
+def namespaces_of(manifests: list[Manifest]) -> set[str]:
+    """Every namespace that the objects lie in or make."""
+    made = {manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Namespace"}
+    return made | {manifest["metadata"]["namespace"] for manifest in manifests if "namespace" in manifest["metadata"]}
+
+
+def pod_of(workload: Manifest) -> Manifest | None:
+    """The pod that a Deployment, Job, CronJob or the like makes, named after it; None for another kind."""
+    if workload["kind"] not in _KINDS_WITH_POD_TEMPLATES:
+        return None
+    spec = workload["spec"]["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else workload["spec"]
+    template = spec["template"]
+    metadata = {"name": workload["metadata"]["name"], "namespace": workload["metadata"]["namespace"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata | {"labels": template.get("metadata", {}).get("labels", {})},
+        "spec": template["spec"],
+    }

@@ -3,12 +3,23 @@
 The one conftest.py of this project: pytest takes a hook of a folder from nowhere else.
 """
 
+from pathlib import Path
+
 import pytest
 
 from tests.cluster.cluster import NOT_RUN, cluster
 from tests.cluster.installation import installation
 
 __all__ = ["cluster", "installation"]
+
+TEST_TIMEOUT_S = 200
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave the time limit to the test itself: starting a cluster has its own, and building one is said beforehand."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_TIMEOUT_S, func_only=True))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

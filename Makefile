@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # what their first one prepared.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 TESTS := tests/unit tests/architecture tests/ml tests/pipelines
-ADDED_TESTS := tests/faults tests/packaging
+ADDED_TESTS := tests/faults tests/packaging tests/manifests
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
@@ -21,7 +21,7 @@ IS_ROOT_WITH_APT := test "$$(id -u)" = 0 && command -v apt-get >/dev/null
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run data test test-added test-cluster test-full lint format check bench constraints clean
+.PHONY: help setup run data test test-added test-cluster test-full lint format check bench constraints manifests clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ data:
 test: setup ## every test that a contributor runs (under 15 minutes on 2 cores)
 	@$(PYTEST) $(TESTS)
 
-test-added: setup ## only what test-full adds to test: fault injection, browser, packaging, cluster
+test-added: setup ## only what test-full adds to test: fault injection, browser, packaging, manifests, cluster
 	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
 	  if $(IS_ROOT_WITH_APT); then \
 	    echo "Installing Debian's package chromium."; \
@@ -65,6 +65,10 @@ test-added: setup ## only what test-full adds to test: fault injection, browser,
 	  else \
 	    echo "make test-full needs the browser chromium: sudo apt-get install chromium" >&2; exit 1; \
 	  fi; \
+	fi
+	@if ! command -v promtool >/dev/null && $(IS_ROOT_WITH_APT); then \
+	  echo "Installing Debian's package prometheus, whose promtool tests the alerts."; \
+	  $(APT) update && $(APT) install -y --no-install-recommends prometheus >/dev/null; \
 	fi
 	@$(PYTEST) $(ADDED_TESTS)
 	@$(MAKE) --no-print-directory test-cluster
@@ -93,6 +97,10 @@ bench: setup ## measure the figures of the README; resumes where it stopped
 
 constraints: setup ## resolve every extra anew and rewrite constraints.txt
 	@$(BIN)/python .ci/renew_constraints.py '$(EXTRAS)'
+
+manifests: setup ## renew what is written from the manifests and the list of metrics: dashboard and golden renders (needs Go)
+	@$(BIN)/python -m manifests.components.monitoring.dashboard
+	@EDGEPRESS_UPDATE_GOLDENS=1 $(PYTEST) tests/manifests/test_manifests_goldens.py
 
 clean: ## remove build products and caches; .venv and .edgepress stay
 	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -70,6 +70,9 @@ def _of_run(name: str, text: str) -> Metric:
 TASK_DURATION: Final = _of_task("duration_seconds", "Wall time of the task's last execution.")
 TASK_SUCCEEDED: Final = _of_task("succeeded", "1 if the task's last execution succeeded, 0 if it failed.")
 TASK_LAST_COMPLETION: Final = _of_task("last_completion_timestamp_seconds", "When the task last ended, well or not.")
+TASK_VALIDATION_ACCURACY: Final = _of_task(
+    "validation_accuracy_ratio", "Accuracy of the Keras model that the task last trained, on validation data, from 0 to 1."
+)
 
 CANDIDATE_ACCURACY: Final = _of_candidate("accuracy_ratio", "Accuracy of the shipped file on validation data, from 0 to 1.")
 CANDIDATE_SIZE: Final = _of_candidate("size_bytes", "Size of the shipped file.")
@@ -113,6 +116,7 @@ METRICS: Final[tuple[Metric, ...]] = (
     TASK_DURATION,
     TASK_SUCCEEDED,
     TASK_LAST_COMPLETION,
+    TASK_VALIDATION_ACCURACY,
     CANDIDATE_ACCURACY,
     CANDIDATE_SIZE,
     CANDIDATE_SIZE_GZIP,

@@ -31,7 +31,7 @@ def install_custom_resources(api: KubernetesApi) -> None:
         established = {
             definition["metadata"]["name"]
             for definition in definitions
-            for condition in definition.get("status", {}).get("conditions", [])
+            for condition in definition.get("status", {}).get("conditions") or ()
             if condition["type"] == "Established" and condition["status"] == "True"
         }
         return True if names <= established else None

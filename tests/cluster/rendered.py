@@ -1,5 +1,6 @@
 """The project's manifests as kustomize renders them, moved into namespaces of a test's own."""
 
+import copy
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -23,9 +24,9 @@ def render(kustomize: Path, overlay: str, folder: Path) -> list[Manifest]:
         kustomize: the program.
         folder: empty; gets a copy of the manifests.
     """
-    copy = shutil.copytree(MANIFESTS, folder / "manifests", ignore=shutil.ignore_patterns("lock"))
-    shutil.copytree(copy / "images" / "lock.example", copy / "images" / "lock")
-    built = subprocess.run([kustomize, "build", copy / "overlays" / overlay], capture_output=True, text=True, check=False)
+    tree = shutil.copytree(MANIFESTS, folder / "manifests", ignore=shutil.ignore_patterns("lock"))
+    shutil.copytree(tree / "images" / "lock.example", tree / "images" / "lock")
+    built = subprocess.run([kustomize, "build", tree / "overlays" / overlay], capture_output=True, text=True, check=False)
     if built.returncode != 0:
         raise AssertionError(f"kustomize build {overlay}: {built.stderr}")
     return [manifest for manifest in yaml.safe_load_all(built.stdout) if manifest is not None]
@@ -43,10 +44,10 @@ def in_namespaces(manifests: list[Manifest], names: Mapping[str, str]) -> list[M
 
     result = []
     for manifest in manifests:
-        copy = moved(manifest)
-        if copy["kind"] == "Namespace":
-            copy["metadata"]["name"] = names[copy["metadata"]["name"]]
-        result.append(copy)
+        here = moved(manifest)
+        if here["kind"] == "Namespace":
+            here["metadata"]["name"] = names[here["metadata"]["name"]]
+        result.append(here)
     return result
 
 
@@ -63,9 +64,13 @@ def pod_of(workload: Manifest) -> Manifest | None:
     spec = workload["spec"]["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else workload["spec"]
     template = spec["template"]
     metadata = {"name": workload["metadata"]["name"], "namespace": workload["metadata"]["namespace"]}
+    pod_spec = copy.deepcopy(template["spec"])
+    for claim in spec.get("volumeClaimTemplates", []):  # the StatefulSet controller puts the claim's name in
+        name = claim["metadata"]["name"]
+        pod_spec.setdefault("volumes", []).append({"name": name, "persistentVolumeClaim": {"claimName": name}})
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata | {"labels": template.get("metadata", {}).get("labels", {})},
-        "spec": template["spec"],
+        "spec": pod_spec,
     }

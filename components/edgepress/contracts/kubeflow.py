@@ -87,6 +87,7 @@ class KubeflowSettings(StrictModel):
     Attributes:
         namespace: of the user's profile; None takes the installation's default.
         experiment: that runs are listed under.
+        service_account: that the run's pods get in that namespace; None takes the installation's default.
         storage_uri: ``s3://bucket/prefix`` for what outlives a task's pod: checkpoints, uses of test splits, uploaded inputs and each run's
             folder. The release goes to ``release.uri``.
         credentials_secret: Secret in that namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and, for a store other than Amazon's,
@@ -103,6 +104,7 @@ class KubeflowSettings(StrictModel):
 
     namespace: ObjectName | None = None
     experiment: Annotated[str, StringConstraints(min_length=1, max_length=128)] = "edgepress"
+    service_account: ObjectName | None = None
     storage_uri: Annotated[str, StringConstraints(pattern=S3_URI_PATTERN)] | None = None
     credentials_secret: ObjectName = "edgepress-s3"  # noqa: S105 - a name
     settings_config_map: ObjectName = "edgepress-settings"

@@ -77,7 +77,7 @@ def of_candidates(title: str, description: str, unit: Unit, *metrics: tuple[Metr
 
 def of_tasks(title: str, description: str, unit: Unit, expression: str) -> Panel:
     """One line for each task."""
-    return Panel(title, description, "timeseries", unit, 8, (Query(expression, "{{pipeline}} {{task}} {{recipe}}"),))
+    return Panel(title, description, "timeseries", unit, 6, (Query(expression, "{{pipeline}} {{task}} {{recipe}}"),))
 
 
 ROWS: Final = (
@@ -134,6 +134,12 @@ ROWS: Final = (
                 "1: its last execution failed.",
                 "bool",
                 f"1 - {newest(telemetry.TASK_SUCCEEDED, telemetry.PIPELINE, telemetry.TASK, telemetry.RECIPE)}",
+            ),
+            of_tasks(
+                "Accuracy after training",
+                "Of the Keras model that a task trained, on validation data; before it is converted.",
+                "percentunit",
+                newest(telemetry.TASK_VALIDATION_ACCURACY, telemetry.PIPELINE, telemetry.TASK, telemetry.RECIPE),
             ),
             of_tasks(
                 "Since a task ended",

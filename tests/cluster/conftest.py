@@ -12,7 +12,7 @@ from tests.cluster.installation import installation
 
 __all__ = ["cluster", "installation"]
 
-TEST_TIMEOUT_S = 200
+TEST_TIMEOUT_S = 300
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,17 +1,15 @@
 """Each overlay of the manifests, applied to the cluster under test, as a fixture."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.binaries import find_or_build
 from tests.cluster.cluster import Cluster
 from tests.cluster.custom_resources import MONITORING
 from tests.cluster.kubernetes_api import Answer, Manifest
-from tests.cluster.rendered import OVERLAYS, in_namespaces, namespaces_of, pod_of, render
+from tests.cluster.own_namespaces import in_namespaces, namespaces_of, pod_of
+from tests.manifests.rendered import OVERLAYS, render
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,10 @@ class Installation:
 
 
 @pytest.fixture(scope="session", params=OVERLAYS)
-def installation(request: pytest.FixtureRequest, cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def installation(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[Installation]:
     """Each overlay in turn, installed once for all tests."""
     overlay: str = request.param
-    manifests = render(_kustomize(), overlay, tmp_path_factory.mktemp(overlay))
+    manifests = render(overlay)
     if not cluster.is_own and not cluster.api.is_served(MONITORING, "ServiceMonitor"):
         manifests = [manifest for manifest in manifests if manifest["apiVersion"] != MONITORING]
     namespaces = {name: f"{name}-{overlay}-{cluster.suffix}" for name in sorted(namespaces_of(manifests))}
@@ -53,8 +51,3 @@ def installation(request: pytest.FixtureRequest, cluster: Cluster, tmp_path_fact
             cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespaces[name]}})
         moved = in_namespaces(manifests, namespaces)
         yield Installation(overlay, namespaces, moved, [cluster.api.apply(manifest) for manifest in moved])
-
-
-def _kustomize() -> Path:
-    found = shutil.which("kustomize")
-    return Path(found) if found is not None else find_or_build(["kustomize"])["kustomize"]

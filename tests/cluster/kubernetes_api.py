@@ -6,7 +6,7 @@ reading of kubeconfigs and its connections are used.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,7 +20,8 @@ Seen = TypeVar("Seen")
 
 FIELD_MANAGER = "edgepress-tests"
 REQUEST_TIMEOUT_S = 30.0
-WATCH_TIMEOUT_S = 60.0
+WATCH_TIMEOUT_S = 120.0
+_LAST_SEEN_LENGTH = 20_000
 
 
 class ApiStatusError(Exception):
@@ -156,7 +157,7 @@ class KubernetesApi:
                 if seen is not None:
                     return seen
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"{path}: not within {timeout_s:.0f} s; last seen: {json.dumps(list(objects.values()))[:4000]}")
+                raise TimeoutError(f"{path}: not within {timeout_s:.0f} s; last seen: {_shortened(objects.values())}")
 
     def _events(self, path: str, version: str, deadline: float, query: Mapping[str, str]) -> Iterator[tuple[str, Manifest]]:
         remaining_s = deadline - time.monotonic()
@@ -208,6 +209,12 @@ class KubernetesApi:
                 found = []
             self._resources[api_version] = {resource["kind"]: resource for resource in found if "/" not in resource["name"]}
         return self._resources[api_version].get(kind)
+
+
+def _shortened(objects: Iterable[Manifest]) -> str:
+    """Objects without the notes on who owns each of their fields, which are most of the text."""
+    told = [item | {"metadata": {key: value for key, value in item["metadata"].items() if key != "managedFields"}} for item in objects]
+    return json.dumps(told, indent=1)[:_LAST_SEEN_LENGTH]
 
 
 def _root(api_version: str) -> str:

@@ -16,11 +16,13 @@ def rights(group: str, resource: str, *verbs: str, name: str = "*") -> set[Right
     return {(verb, group, resource, name) for verb in verbs}
 
 
-PIPELINES_CLIENT = rights("pipelines.kubeflow.org", "experiments", "get", "list", "create") | rights(
-    "pipelines.kubeflow.org", "runs", "get", "list", "create"
-)
-"""`edgepress trigger` finds or makes its experiment, looks whether a run is under way, and starts one. Kubeflow Pipelines asks for these
-by SubjectAccessReview; the Kubernetes API has no such resources. Settings and credentials come from the pod's environment."""
+PIPELINES_CLIENT = {
+    right
+    for resource in ("pipelines", "experiments", "runs")
+    for right in rights("pipelines.kubeflow.org", resource, "get", "list", "create")
+}
+"""`edgepress trigger` uploads what it compiled, finds or makes its experiment, looks whether a run is under way, and starts one. Kubeflow
+Pipelines asks for these by SubjectAccessReview; the Kubernetes API has no such resources. Credentials come from the pod's environment."""
 
 LAUNCHER_AND_EXECUTOR = (
     rights("", "pods", "get")

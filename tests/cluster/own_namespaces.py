@@ -1,35 +1,13 @@
-"""The project's manifests as kustomize renders them, moved into namespaces of a test's own."""
+"""The project's manifests, moved into namespaces of a test's own."""
 
 import copy
-import shutil
-import subprocess
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from tests.cluster.kubernetes_api import Manifest
 
-MANIFESTS = Path(__file__).parents[2] / "manifests"
-OVERLAYS = ("local", "production")
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 _KINDS_WITH_POD_TEMPLATES = {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"}
-
-
-def render(kustomize: Path, overlay: str, folder: Path) -> list[Manifest]:
-    """Every object of an overlay, with the example in place of the image lock that only a build of images writes.
-
-    Args:
-        kustomize: the program.
-        folder: empty; gets a copy of the manifests.
-    """
-    tree = shutil.copytree(MANIFESTS, folder / "manifests", ignore=shutil.ignore_patterns("lock"))
-    shutil.copytree(tree / "images" / "lock.example", tree / "images" / "lock")
-    built = subprocess.run([kustomize, "build", tree / "overlays" / overlay], capture_output=True, text=True, check=False)
-    if built.returncode != 0:
-        raise AssertionError(f"kustomize build {overlay}: {built.stderr}")
-    return [manifest for manifest in yaml.safe_load_all(built.stdout) if manifest is not None]
 
 
 def in_namespaces(manifests: list[Manifest], names: Mapping[str, str]) -> list[Manifest]:

@@ -42,7 +42,7 @@ class BuildError(Exception):
 def find_or_build(names: Iterable[str], report: Callable[[str], None] = lambda _: None) -> dict[str, Path]:
     """Paths of programs, keyed like ``PACKAGES``.
 
-    All of them take about 12 minutes of processor time where nothing is cached yet; kustomize alone takes one.
+    All of them take about 11 minutes of processor time where Go has compiled nothing yet; kustomize alone takes one.
 
     Args:
         names: keys of ``PACKAGES``.

@@ -21,7 +21,7 @@ Seen = TypeVar("Seen")
 FIELD_MANAGER = "edgepress-tests"
 REQUEST_TIMEOUT_S = 30.0
 WATCH_TIMEOUT_S = 120.0
-_LAST_SEEN_LENGTH = 20_000
+_LAST_SEEN_LENGTH = 4000
 
 
 class ApiStatusError(Exception):
@@ -157,7 +157,7 @@ class KubernetesApi:
                 if seen is not None:
                     return seen
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"{path}: not within {timeout_s:.0f} s; last seen: {_shortened(objects.values())}")
+                raise TimeoutError(f"{path}: not within {timeout_s:.0f} s; last seen:\n{_described(objects.values())}")
 
     def _events(self, path: str, version: str, deadline: float, query: Mapping[str, str]) -> Iterator[tuple[str, Manifest]]:
         remaining_s = deadline - time.monotonic()
@@ -211,10 +211,10 @@ class KubernetesApi:
         return self._resources[api_version].get(kind)
 
 
-def _shortened(objects: Iterable[Manifest]) -> str:
-    """Objects without the notes on who owns each of their fields, which are most of the text."""
-    told = [item | {"metadata": {key: value for key, value in item["metadata"].items() if key != "managedFields"}} for item in objects]
-    return json.dumps(told, indent=1)[:_LAST_SEEN_LENGTH]
+def _described(objects: Iterable[Manifest]) -> str:
+    """A line for each object: its name and what became of it, which for an Event is what it tells."""
+    told = [(item["metadata"]["name"], item.get("status") or item.get("message") or "no status") for item in objects]
+    return "\n".join(f"{name}: {json.dumps(what)}" for name, what in told)[:_LAST_SEEN_LENGTH] or "nothing"
 
 
 def _root(api_version: str) -> str:

@@ -1,6 +1,7 @@
 """The cluster tests touch only what they are given, say so when they are given nothing, and leave no server behind."""
 
 import os
+import re
 import select
 import signal
 import socket
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.cluster.binaries import BuildError, UnavailableError, find_or_build
 
 ROOT = Path(__file__).parents[2]
 SUITE = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/cluster")
@@ -64,12 +67,35 @@ def test_without_go_they_are_not_run_and_say_so(tmp_path: Path) -> None:
     ],
     ids=["too old", "broken", "no proxy"],
 )
-def test_a_go_that_does_not_do_is_named(tmp_path: Path, script: str, reason: str) -> None:
+def test_a_go_that_does_not_do_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str, reason: str) -> None:
     program(tmp_path / "go", script)
-    ran = run_suite(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert f"cluster tests: NOT RUN ({reason}; and EDGEPRESS_TEST_KUBECONFIG names no cluster)" in ran.stdout.splitlines()
-    assert "passed" not in ran.stdout
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UnavailableError, match=f"^{re.escape(reason)}$"):
+        find_or_build(["kustomize"])
+
+
+def test_a_program_is_built_once_for_each_go_and_never_left_half_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go = """
+case "$1" in
+  version) echo go version go1.99.{patch} linux/amd64;;
+  build) while [ "$1" != -o ]; do shift; done; echo half > "$2"; echo built >> {builds}; exit {code};;
+esac"""
+    builds = tmp_path / "builds"
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.defpath}")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def with_go(patch: int, code: int) -> Path:
+        program(tmp_path / "go", go.format(patch=patch, code=code, builds=builds))
+        return find_or_build(["kustomize"])["kustomize"]
+
+    with pytest.raises(BuildError, match="kustomize: go build ended with code 2"):
+        with_go(patch=1, code=2)
+    first = with_go(patch=1, code=0)
+    assert first.exists()
+    assert with_go(patch=1, code=2) == first
+    assert with_go(patch=2, code=0) != first
+    assert builds.read_text().count("built") == 3
 
 
 def test_a_kubeconfig_that_is_not_there_is_an_error(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ IS_ROOT_WITH_APT := test "$$(id -u)" = 0 && command -v apt-get >/dev/null
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run data test test-added test-cluster test-full lint format check bench constraints manifests clean
+.PHONY: help setup run data test test-added test-cluster test-full programs lint format check bench constraints manifests clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,7 +57,7 @@ data:
 test: setup ## every test that a contributor runs (under 15 minutes on 2 cores)
 	@$(PYTEST) $(TESTS)
 
-test-added: setup ## only what test-full adds to test: fault injection, browser, packaging, manifests, cluster
+test-added: setup programs ## only what test-full adds to test: fault injection, browser, packaging, manifests, cluster
 	@if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null && ! command -v google-chrome >/dev/null; then \
 	  if $(IS_ROOT_WITH_APT); then \
 	    echo "Installing Debian's package chromium."; \
@@ -73,9 +73,12 @@ test-added: setup ## only what test-full adds to test: fault injection, browser,
 	@$(PYTEST) $(ADDED_TESTS)
 	@$(MAKE) --no-print-directory test-cluster
 
-# One process, because one control plane serves all tests. Its programs are built first, where the wait can be seen.
-test-cluster: setup ## the manifests on a real API server: EDGEPRESS_TEST_KUBECONFIG's, or one built from source with Go
+# kustomize and the control plane's servers, built before the tests that need them, where the wait can be seen.
+programs: setup
 	@test -n "$$EDGEPRESS_TEST_KUBECONFIG" || $(BIN)/python -m tests.cluster build
+
+# One process, because one control plane serves all tests.
+test-cluster: setup programs ## the manifests on a real API server: EDGEPRESS_TEST_KUBECONFIG's, or one built from source with Go
 	@$(BIN)/python -m pytest -q tests/cluster
 
 test-full: test test-added ## everything that CI runs: test and test-added

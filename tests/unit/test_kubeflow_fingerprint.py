@@ -1,8 +1,7 @@
 """The fingerprint of a run: it changes with whatever can change a verdict, and with nothing else."""
 
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,18 +14,14 @@ from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.dataset_source import digest_source
 from edgepress_pipelines.kubeflow.fingerprint import run_fingerprint, take_fingerprint
+from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from tests.unit.store_environment import only
 
 
-@dataclass(frozen=True)
-class Lock:
-    digests: Mapping[str, str]
-
-
-def lock(registry: str = "registry.example.org/ml", **changed: str) -> Lock:
+def lock(registry: str = "registry.example.org/ml", **changed: str) -> ImageLock:
     numbers = {images.TRAINER: "1", images.EVALUATOR: "2", images.RELEASER: "3", "edgepress/agent": "4"}
     numbers |= {f"edgepress/{name}": number for name, number in changed.items()}
-    return Lock({name: f"{registry}/{name}@sha256:{number * 64}" for name, number in numbers.items()})
+    return ImageLock(Path("lock.yaml"), {name: f"{registry}/{name}@sha256:{number * 64}" for name, number in numbers.items()})
 
 
 CONFIG = """
@@ -51,7 +46,7 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def taken(project: Path, *overrides: str, with_lock: Lock | None = None) -> Fingerprint:
+def taken(project: Path, *overrides: str, with_lock: ImageLock | None = None) -> Fingerprint:
     return take_fingerprint(load_config(project / "config.yaml", overrides), with_lock or lock())
 
 
@@ -127,7 +122,7 @@ def test_code_is_the_images_of_tasks_wherever_they_are_pulled_from(project: Path
 
 def test_an_image_that_is_not_locked_is_named(project: Path) -> None:
     with pytest.raises(InputError, match=r"the image lock has no edgepress/evaluator"):
-        taken(project, with_lock=Lock({images.TRAINER: "registry/trainer@sha256:1"}))
+        taken(project, with_lock=ImageLock(Path("lock.yaml"), {images.TRAINER: "registry/trainer@sha256:1"}))
 
 
 def test_the_parameter_is_read_back_as_it_was(project: Path) -> None:

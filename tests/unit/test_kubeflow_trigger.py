@@ -15,6 +15,7 @@ from edgepress.storage import ObjectStore, open_store
 from edgepress.storage.filesystem import FilesystemStore
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow import trigger
+from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.start_claim import POLL_INTERVAL_S, Clock, StartClaim, claim_start
 from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, read_last_verdict, start_if_due
 from edgepress_pipelines.kubeflow.trigger_decision import (
@@ -90,12 +91,9 @@ gate: {accuracy: {max_drop: 0.02}}
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Lock:
-    digests: dict[str, str]
-
-
-LOCK = Lock({name: f"registry/{name}@sha256:{'1' * 64}" for name in (images.TRAINER, images.EVALUATOR, images.RELEASER)})
+LOCK = ImageLock(
+    Path("lock.yaml"), {name: f"registry/{name}@sha256:{'1' * 64}" for name in (images.TRAINER, images.EVALUATOR, images.RELEASER)}
+)
 
 
 class Cluster:

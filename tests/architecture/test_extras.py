@@ -23,7 +23,7 @@ NEVER_IMPORTED_BY_NAME = {
 PART_OF = {"botocore": "boto3", "pydantic-core": "pydantic"}
 """A package that another one pins and documents as its own."""
 
-OF_THE_REPOSITORY = ("tests", "Dockerfiles")
+OF_THE_REPOSITORY = ("Dockerfiles", "manifests", "tests")
 """Folders that are imported from a checkout and belong to no distribution."""
 
 

@@ -45,7 +45,7 @@ class Cluster:
             purpose: the beginning of its name.
             pod_security: the Pod Security Standard that it enforces.
         """
-        name = f"{purpose}-{self.suffix}"
+        name = f"{purpose}-{secrets.token_hex(2)}-{self.suffix}"  # one of the same purpose may still be on its way out
         labels = {"pod-security.kubernetes.io/enforce": pod_security}
         with self.removing([name]):
             self.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})

@@ -67,7 +67,7 @@ FORBIDDEN: dict[str, list[tuple[str, str, str]]] = {
 
 
 @pytest.fixture(scope="session")
-def of_everybody(cluster: Cluster, installation: Installation) -> set[Right]:
+def of_everybody(cluster: Cluster) -> set[Right]:
     """What a ServiceAccount without any Role may do: ask who it is and what it may do."""
     with cluster.namespace("nobody") as namespace:
         cluster.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "nobody", "namespace": namespace}})

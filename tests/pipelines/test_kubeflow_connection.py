@@ -68,8 +68,10 @@ def test_a_renewed_token_is_used_without_connecting_again(kfp: KfpServer, tmp_pa
 def test_a_cookie_passes_the_gateway_and_no_cookie_meets_its_login_page(kfp: KfpServer, tmp_path: Path) -> None:
     kfp.door = Door(cookie="authservice_session=abc")
     error = refusal(connect(kfp))
+    assert "(302)" in str(error)
     assert "login page" in str(error)
     assert "--cookie-file" in str(error)
+    assert "GET /dex/auth" not in kfp.requests  # nothing is sent where a redirect points
     assert error.exit_code == 2
     cookie = tmp_path / "cookie"
     cookie.write_text("authservice_session=abc\n")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgepress.errors import StorageError
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import PlannedTask
 from edgepress_pipelines.kubeflow.errors import KubeflowError
@@ -226,3 +227,20 @@ def test_a_key_that_leads_out_of_the_runs_folder_is_refused(submitted: Submitted
     assert outcome.message is not None
     assert "leads out" in outcome.message
     assert not (submitted.workdir / "escaped").exists()
+
+
+def test_results_that_arrive_in_part_hold_no_verdict(submitted: Submitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgepress.storage.filesystem import FilesystemStore
+
+    download = FilesystemStore.download_file
+
+    def refuse_models(self: FilesystemStore, key: str, path: Path) -> None:
+        if "/models/" in key:
+            raise StorageError("the store is down")
+        download(self, key, path)
+
+    monkeypatch.setattr(FilesystemStore, "download_file", refuse_models)
+    outcome, _ = submitted.follow(("tasks planned", submitted.ends("passed")))
+    assert outcome.exit_code == 1
+    assert not (outcome.run_dir / "verdict.json").exists()
+    assert not (submitted.workdir / "runs" / "latest").exists()

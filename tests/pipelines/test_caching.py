@@ -48,7 +48,8 @@ def test_an_edit_runs_again_what_depends_on_it_and_nothing_else(project: SmallPr
         (stage, "float16") for stage in STAGES[1:]
     }
 
-    append_comment(project.code("components/edgepress/report/step.py"))
+    for path in ("report/step.py", "observe/metrics_push.py", "task.py"):
+        append_comment(project.code(f"components/edgepress/{path}"))
     report_code = project.run()
     assert report_code.executed() == ALWAYS | NOMINEE
 

@@ -24,7 +24,8 @@ SetOption = Annotated[
 ]
 WorkdirOption = Annotated[Path, typer.Option("--workdir", metavar="DIR", help="Where runs, caches and data are kept.")]
 ImagesOption = Annotated[
-    Path, typer.Option("--images", metavar="FILE", envvar="EDGEPRESS_IMAGE_LOCK", help="The image lock that `make images PUSH=...` writes.")
+    Path,
+    typer.Option("--image-lock", metavar="FILE", envvar="EDGEPRESS_IMAGE_LOCK", help="The image lock that `make images PUSH=...` writes."),
 ]
 PlainOption = Annotated[bool, typer.Option("--plain", help="Plain lines instead of the live display.")]
 

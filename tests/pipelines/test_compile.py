@@ -194,7 +194,7 @@ def compile_command(folder: Path, *options: str) -> subprocess.CompletedProcess[
 
 
 def test_the_command_compiles_with_the_lock_that_it_is_given(tmp_path: Path) -> None:
-    done = compile_command(tmp_path, "--images", str(EXAMPLE_LOCK), "--set", STORAGE)
+    done = compile_command(tmp_path, "--image-lock", str(EXAMPLE_LOCK), "--set", STORAGE)
     assert (done.returncode, done.stdout) == (0, "wrote p.yaml\n"), done.stderr
     assert findings(*yaml.safe_load_all((tmp_path / "p.yaml").read_text())) == []
 
@@ -203,7 +203,10 @@ def test_the_command_compiles_with_the_lock_that_it_is_given(tmp_path: Path) -> 
     ("options", "message"),
     [
         (["--set", STORAGE], f"{DEFAULT_IMAGE_LOCK}: there is no image lock, and tasks run only in images pinned by"),
-        (["--images", str(EXAMPLE_LOCK)], "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in"),
+        (
+            ["--image-lock", str(EXAMPLE_LOCK)],
+            "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in",
+        ),
     ],
 )
 def test_the_command_refuses_what_no_cluster_can_run(options: list[str], message: str, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def judge(project: Path, run_id: str = "run-1") -> None:
 
 def command(project: Path, kfp: KfpServer, *options: str) -> list[str]:
     edgepress = [sys.executable, "-m", "edgepress_pipelines", "trigger", str(project / "config.yaml")]
-    return [*edgepress, "--host", kfp.url, "--images", str(project / "lock.yaml"), *options]
+    return [*edgepress, "--host", kfp.url, "--image-lock", str(project / "lock.yaml"), *options]
 
 
 class ReceiverProcess:
@@ -137,7 +137,7 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
     [
         (("--set", "dataset.source=s3://data/absent"), "dataset.source: s3://data/absent: the store holds nothing there"),
         (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is not set"),
-        (("--images", "absent.yaml"), "absent.yaml: there is no image lock"),
+        (("--image-lock", "absent.yaml"), "absent.yaml: there is no image lock"),
         (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
         (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),
         (("--receiver-token-file", "token"), "--receiver-token-file: belongs to --listen"),

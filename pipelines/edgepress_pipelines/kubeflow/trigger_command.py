@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgepress.errors import EXIT_DONE
-from edgepress_pipelines.cli_arguments import ConfigArgument, SetOption, show_error
+from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES, ConfigArgument, ImagesOption, SetOption, show_error
 from edgepress_pipelines.kubeflow.options import CaFileOption, CookieFileOption, HostOption, NamespaceOption, TokenFileOption
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ def trigger(
         float,
         typer.Option("--debounce-s", metavar="SECONDS", min=0.0, max=600.0, help="With --listen: quiet after an event before a check."),
     ] = 10.0,
-    images: Annotated[
-        Path,
-        typer.Option("--images", metavar="FILE", envvar="EDGEPRESS_IMAGE_LOCK", help="The image lock that `make images PUSH=...` writes."),
-    ] = Path("manifests/images/lock/kustomization.yaml"),
+    images: ImagesOption = DEFAULT_IMAGES,
     host: HostOption = None,
     namespace: NamespaceOption = None,
     token_file: TokenFileOption = None,

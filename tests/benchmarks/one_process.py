@@ -27,9 +27,10 @@ def main(config_path: Path, folder: Path) -> None:
     """Run every step of the configuration below ``folder``."""
     config = load_config(config_path)
     folder.mkdir(parents=True)
+    state = folder / "state"
     dataset = ingest(settings=config.dataset, root=folder / "datasets").path
     trained, reference, validation = folder / "trained", folder / "reference", folder / "validation"
-    train(recipe="baseline", settings=config.baseline, dataset=dataset, output=trained, state=str(folder / "state"))
+    train(recipe="baseline", settings=config.baseline, dataset=dataset, output=trained, state=str(state / "baseline" / "train"))
     convert(recipe="baseline", settings=ConvertSettings(), candidate=trained, dataset=dataset, output=reference)
     evaluate(recipe="baseline", candidate=reference, dataset=dataset, split="validation", reference=None, output=validation)
 
@@ -38,10 +39,38 @@ def main(config_path: Path, folder: Path) -> None:
         name = recipe.recipe
         at = folder / name
         at.mkdir()
-        distill(recipe=name, settings=recipe.distill, candidate=trained, dataset=dataset, output=at / "distilled")
-        prune(recipe=name, settings=recipe.prune, candidate=at / "distilled", dataset=dataset, output=at / "pruned")
-        cluster(recipe=name, settings=recipe.cluster, candidate=at / "pruned", dataset=dataset, output=at / "clustered")
-        quantize(recipe=name, settings=recipe.quantize, candidate=at / "clustered", dataset=dataset, output=at / "quantized")
+        distill(
+            recipe=name,
+            settings=recipe.distill,
+            candidate=trained,
+            dataset=dataset,
+            output=at / "distilled",
+            state=str(state / name / "distill"),
+        )
+        prune(
+            recipe=name,
+            settings=recipe.prune,
+            candidate=at / "distilled",
+            dataset=dataset,
+            output=at / "pruned",
+            state=str(state / name / "prune"),
+        )
+        cluster(
+            recipe=name,
+            settings=recipe.cluster,
+            candidate=at / "pruned",
+            dataset=dataset,
+            output=at / "clustered",
+            state=str(state / name / "cluster"),
+        )
+        quantize(
+            recipe=name,
+            settings=recipe.quantize,
+            candidate=at / "clustered",
+            dataset=dataset,
+            output=at / "quantized",
+            state=str(state / name / "quantize"),
+        )
         convert(recipe=name, settings=recipe.convert, candidate=at / "quantized", dataset=dataset, output=at / "converted")
         evaluate(
             recipe=name, candidate=at / "converted", dataset=dataset, split="validation", reference=validation, output=at / "evaluated"

@@ -58,5 +58,33 @@ def test_an_edit_runs_again_what_depends_on_it_and_nothing_else(project: SmallPr
     assert data.executed() == everything
 
 
+MODULE = """
+from tensorflow import keras
+
+def build_model(input_shape, num_classes):
+    return keras.Sequential([keras.Input(input_shape), keras.layers.Flatten(), keras.layers.Dense(num_classes)])
+"""
+
+
+@pytest.mark.timeout(900)
+def test_an_edited_module_trains_again_and_an_equal_one_does_not(tmp_path: Path) -> None:
+    project = SmallProject(tmp_path)
+    project.config["recipes"] = project.config["recipes"][:1]
+    project.config["baseline"] = {"module": "model.py", "train": {"epochs": 12, "batch_size": 32, "learning_rate": 0.005}}
+    module = project.folder / "model.py"
+    module.write_text(MODULE)
+    first = project.run()
+    assert first.exit_code == 0, first.output
+    assert first.executed() >= BASELINE
+
+    module.write_text(MODULE)
+    assert project.run().executed() == ALWAYS | NOMINEE
+
+    module.write_text(f"{MODULE}# edited\n")
+    edited = project.run()
+    assert edited.exit_code == 0, edited.output
+    assert edited.executed() >= BASELINE
+
+
 def append_comment(path: Path) -> None:
     path.write_text(path.read_text() + "\n# edited\n")

@@ -9,7 +9,7 @@ from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.release import MANIFEST_NAME, read_manifest, release_prefix
 from edgepress.contracts.verdict import VERDICT_NAME, Verdict, read_verdict
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REJECTED
-from edgepress.storage import join_key, open_store
+from edgepress.storage import is_local, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.task import TaskEvent
 from edgepress_pipelines.code_digest import code_digest
@@ -53,7 +53,9 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
         KeyboardInterrupt: interrupted; every child has been ended, and a second run goes on from what is finished.
     """
     workdir = Workdir(workdir_path)
+    _reach_dataset(config.dataset.source)
     with workdir.exclusive(), _release_store(config, workdir) as (config, environment):
+        inputs = place_inputs(config, str(workdir.path))
         run_dir = workdir.new_run()
         request = EngineRequest(
             run_id=run_dir.name,
@@ -61,7 +63,7 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
                 config,
                 storage=str(workdir.path),
                 data_root=str(workdir.datasets),
-                inputs=place_inputs(config, str(workdir.path)),
+                inputs=inputs,
             ),
             parallelism=config.resources.parallelism,
             code_digests={component: code_digest(module) for component, module in CACHED_STEPS.items()},
@@ -122,6 +124,13 @@ def _explain(progress: RunProgress, run_dir: Path, exit_status: int) -> tuple[st
 
 def _title(event: TaskEvent) -> str:
     return f"{event.task} of {event.recipe}" if event.recipe else event.task
+
+
+def _reach_dataset(source: str) -> None:
+    """Ask an object store once for the data: the task that reads it would wait for a store that is away."""
+    if not is_local(source):
+        store, key = open_store(source)
+        store.exists(key)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.release import MANIFEST_NAME
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
-from edgepress.storage import join_key, open_store
+from edgepress.storage import is_local, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.code_digest import code_digest
 from edgepress_pipelines.compress_and_release import CACHED_STEPS
@@ -30,14 +30,16 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
         KeyboardInterrupt: interrupted; every child has been ended, and a second run goes on from what is finished.
     """
     workdir = Workdir(workdir_path)
+    _reach_dataset(config.dataset.source)
     with workdir.exclusive(), _release_store(config, workdir) as (config, environment):
+        inputs = place_inputs(config, str(workdir.path))
         run_dir = workdir.new_run()
         request = EngineRequest(
             run_id=run_dir.name,
             parameters=pipeline_parameters(
                 config,
                 storage=str(workdir.path),
-                inputs=place_inputs(config, str(workdir.path)),
+                inputs=inputs,
             ),
             parallelism=config.resources.parallelism,
             code_digests={component: code_digest(module) for component, module in CACHED_STEPS.items()},
@@ -76,6 +78,13 @@ def _follow(
 def _output(artifacts: Path, task: str, name: str, marker: str) -> Path | None:
     """A task's output directory in this run, complete as its marker file says."""
     return next((path.parent for path in artifacts.glob(f"*/{task}*/{name}/{marker}")), None)
+
+
+def _reach_dataset(source: str) -> None:
+    """Ask an object store once for the data: the task that reads it would wait for a store that is away."""
+    if not is_local(source):
+        store, key = open_store(source)
+        store.exists(key)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 
 from edgepress.contracts.dataset import InputSpec
 from edgepress.contracts.digest import digest_file, digest_tree
-from edgepress.errors import IntegrityError, ModelError, StorageError
+from edgepress.errors import IntegrityError, ModelError
 from edgepress.models.adopt import adopt_model, known_classes
 from edgepress.models.keras import keras, set_seed, tf
 from edgepress.storage import open_store
@@ -71,7 +71,7 @@ def test_models_are_adopted_from_an_object_store(trained: keras.Model, tmp_path:
             adopted = adopt_model(f"s3://models/mine/{name}", digest_of(path), IMAGE, 4)
             for one, other in zip(adopted.get_weights(), trained.get_weights(), strict=True):
                 np.testing.assert_array_equal(one, other)
-        with pytest.raises(StorageError, match="absent"):
+        with pytest.raises(ModelError, match=r"s3://models/absent\.h5: there is no such object in .*, and nothing below it"):
             adopt_model("s3://models/absent.h5", "", IMAGE, 4)
 
 

@@ -89,10 +89,13 @@ def test_bad_data_ends_the_run_with_one_line_and_exit_2(passed: FinishedRun, pro
     assert (project.workdir / "runs" / "latest").resolve() != run.run_dir
 
 
-def test_unreachable_store_is_told_before_anything_runs(passed: FinishedRun, project: SmallProject) -> None:
-    environment = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+@pytest.mark.parametrize(
+    "override", ["release.endpoint_url=http://127.0.0.1:9", "dataset.source=s3://data/x.npz", "baseline={from: 's3://models/x.h5'}"]
+)
+def test_unreachable_store_is_told_before_anything_runs(passed: FinishedRun, project: SmallProject, override: str) -> None:
+    environment = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}
     runs_before = len(list((project.workdir / "runs").iterdir()))
-    run = project.run("--set", "release.endpoint_url=http://127.0.0.1:9", environment=environment)
+    run = project.run("--set", override, environment=environment)
     assert run.exit_code == 1
     assert "127.0.0.1:9" in run.output
     assert "Traceback" not in run.output

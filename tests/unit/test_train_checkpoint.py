@@ -23,7 +23,7 @@ def state(mark: str = "a") -> TrainingState:
     return TrainingState(fingerprint(mark), {"loss": [0.5]}, [np.ones(3, np.float32)], [np.int64(7) * np.ones((), np.int64)], [])
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)  # each example waits for the disk
 @given(weights=VARIABLES, optimizer=VARIABLES, best=VARIABLES, losses=st.lists(st.floats(allow_nan=False, allow_infinity=False)))
 def test_what_is_saved_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, weights: list[Any], optimizer: list[Any], best: list[Any], losses: list[float]

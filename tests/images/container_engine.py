@@ -36,11 +36,10 @@ class ContainerEngine:
 
     def import_tree(self, tree: Path, name: str) -> None:
         """Make the directory ``tree`` an image of one layer."""
-        archive = subprocess.Popen(["tar", "--numeric-owner", "-C", str(tree), "-c", "."], stdout=subprocess.PIPE)
-        finished = subprocess.run(
-            ["podman", "import", "--quiet", "-", name], stdin=archive.stdout, env=self.environment, capture_output=True, text=True
-        )
-        assert archive.wait() == 0
+        with subprocess.Popen(["tar", "--numeric-owner", "-C", str(tree), "-c", "."], stdout=subprocess.PIPE) as archive:
+            command = ["podman", "import", "--quiet", "-", name]
+            finished = subprocess.run(command, stdin=archive.stdout, env=self.environment, capture_output=True, text=True, check=False)
+        assert archive.returncode == 0
         assert finished.returncode == 0, finished.stderr
 
     def inspect(self, image: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from tests.cluster.binaries import UnavailableError, find_or_build
 
 Manifest = dict[str, Any]

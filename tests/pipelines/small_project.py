@@ -13,6 +13,8 @@ import numpy as np
 import yaml
 from sklearn.datasets import load_digits
 
+from tests.pipelines.foreground import heed_interrupts
+
 REPOSITORY = Path(__file__).parents[2]
 SOURCE_ROOTS = ("components", "pipelines")
 
@@ -75,6 +77,7 @@ class SmallProject:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=heed_interrupts,
             env={**os.environ, "PYTHONPATH": code, "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
         )
 

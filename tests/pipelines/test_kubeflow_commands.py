@@ -20,6 +20,7 @@ from tests.kfp_api.faults import Fault
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_configs import EXAMPLE_LOCK
 from tests.pipelines.cluster_project import STORAGE, RunOnCluster, write_config
+from tests.pipelines.foreground import heed_interrupts
 from tests.unit import store_environment
 
 EDGEPRESS = (sys.executable, "-m", "edgepress_pipelines")
@@ -46,6 +47,7 @@ def start(kfp: KfpServer, folder: Path, *arguments: str, **environment: str) -> 
         stderr=subprocess.PIPE,
         text=True,
         cwd=folder,
+        preexec_fn=heed_interrupts,
         env=clean | fixed | environment,
     )
 

@@ -22,6 +22,7 @@ from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from tests.kfp_api.server import KfpServer, running_kfp
+from tests.pipelines.foreground import heed_interrupts
 from tests.unit.running_receiver import TOKEN, payload, post, request
 from tests.unit.store_environment import only
 
@@ -115,7 +116,7 @@ class ReceiverProcess:
 @contextmanager
 def receiver_process(project: Path, kfp: KfpServer, *options: str) -> Iterator[ReceiverProcess]:
     arguments = command(project, kfp, "--listen", "127.0.0.1:0", "--receiver-token-file", str(project / "token"), *options)
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=os.environ.copy(), preexec_fn=heed_interrupts)
     receiver = ReceiverProcess(process)
     try:
         receiver.port = receiver.wait_for("listening")["port"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -31,6 +32,7 @@ MOST_BYTES = 400_000_000
 
 OWNER = 65532
 TASK_IMAGES = (TRAINER, EVALUATOR, RELEASER)
+EXAMPLE_LOCK = ROOT / "manifests" / "images" / "lock.example" / "kustomization.yaml"
 GOLDEN_PIPELINE = ROOT / "tests" / "pipelines" / "goldens" / "compress_and_release.yaml"
 
 BASELINE = "{model: mlp, params: {hidden: [16]}, train: {epochs: 6, batch_size: 32, learning_rate: 0.005}}"
@@ -227,7 +229,9 @@ def test_the_releaser_publishes_what_passed_to_an_object_store(built: Built, jud
 def test_the_controller_compiles_a_project_and_has_no_tensorflow(built: Built, data: Path) -> None:
     reference = built.references[CONTROLLER]
     assert "compile" in built.engine.run(reference, "edgepress", "--help")
-    compiled = "edgepress init project >/dev/null && edgepress compile project/config.yaml -o /data/pipeline.yaml"
+    shutil.copyfile(EXAMPLE_LOCK, data / "lock.yaml")
+    options = "--image-lock /data/lock.yaml --set resources.kubeflow.storage_uri=s3://bucket/edgepress"
+    compiled = f"edgepress init project >/dev/null && edgepress compile project/config.yaml -o /data/pipeline.yaml {options}"
     built.engine.run(reference, "sh", "-c", compiled, data=data)
     assert "pipelineInfo" in (data / "pipeline.yaml").read_text()
     clients = "import boto3, kfp.client, kfp.kubernetes, kubernetes.client, prometheus_client"

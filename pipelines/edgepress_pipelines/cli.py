@@ -1,6 +1,7 @@
 """The command ``edgepress``. Each command imports what it needs when it runs, so that ``edgepress --help`` is quick."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,6 +121,7 @@ def run(
     from edgepress_pipelines.display import choose_display
     from edgepress_pipelines.local import run_locally
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends a run as Ctrl-C does
     try:
         with choose_display(console, f"EdgePress  {settings.name}", plain=plain) as display:
             if not settings.gate.has_threshold():

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -25,6 +26,8 @@ class EngineProcess:
         self._run_dir = run_dir
         self._environment = environment
         self._process: subprocess.Popen[bytes] | None = None
+        # KFP's runner leaves a temporary folder behind for each task, as does a task that is killed: they get one that goes with the run.
+        self._temporary = tempfile.TemporaryDirectory(prefix="edgepress-run-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> "EngineProcess":
         request_path = self._run_dir / "request.json"
@@ -37,7 +40,7 @@ class EngineProcess:
                 stderr=subprocess.STDOUT,
                 # A group of its own: the terminal's Ctrl-C reaches this process alone, which then ends the group in order.
                 start_new_session=True,
-                env={**os.environ, **self._environment, RUN_DIR_VARIABLE: str(self._run_dir)},
+                env={**os.environ, **self._environment, RUN_DIR_VARIABLE: str(self._run_dir), "TMPDIR": self._temporary.name},
             )
         return self
 
@@ -54,6 +57,7 @@ class EngineProcess:
         self._process.wait()
         assert self._process.stdin is not None
         self._process.stdin.close()
+        self._temporary.cleanup()
 
     def events(self) -> Iterator[TaskEvent | None]:
         """Every event as it is written, and None at each look without one, until the engine has ended."""

@@ -62,18 +62,3 @@ def test_pods_know_the_configuration_by_a_name_that_changes_with_it(overlay: str
     names = {manifest["metadata"]["name"] for manifest in of_kind(render(overlay), "ConfigMap")}
     for stem in ("edgepress-config", "edgepress-image-lock"):
         assert any(re.fullmatch(stem + r"-[a-z0-9]{10}", name) for name in names), names
-
-
-def test_what_runs_on_an_older_backend_is_relaxed_for_runs_alone(tmp_path: Path) -> None:
-    copy = copy_manifests(tmp_path)
-    overlay = copy / "overlays" / "production" / "kustomization.yaml"
-    overlay.write_text(overlay.read_text().replace("# - ../../components/runs-baseline", "- ../../components/runs-baseline"))
-    built = build(overlay.parent)
-    assert built.returncode == 0, built.stderr
-    changed = [
-        (before, after)
-        for before, after in zip(render_text("production").splitlines(), built.stdout.splitlines(), strict=True)
-        if before != after
-    ]
-    label = "    pod-security.kubernetes.io/enforce: "
-    assert changed == [(f"{label}restricted", f"{label}baseline")]

@@ -49,6 +49,7 @@ class SmallProject:
             "benchmark": {"rounds": 5, "invocations_per_round": 50},
         }
         self.write_data(brightness=1.0)
+        self.temporary.mkdir()
         for root in SOURCE_ROOTS:
             shutil.copytree(REPOSITORY / root, self.folder / "code" / root, ignore=shutil.ignore_patterns("__pycache__"))
 
@@ -61,6 +62,11 @@ class SmallProject:
     @property
     def workdir(self) -> Path:
         return self.folder / "work"
+
+    @property
+    def temporary(self) -> Path:
+        """Where this project's runs make temporary files."""
+        return self.folder / "temporary"
 
     def code(self, path: str) -> Path:
         """A source file of this project's own copy, e.g. ``components/edgepress/convert/step.py``."""
@@ -78,7 +84,7 @@ class SmallProject:
             text=True,
             start_new_session=True,
             preexec_fn=heed_interrupts,
-            env={**os.environ, "PYTHONPATH": code, "CUDA_VISIBLE_DEVICES": "", **(environment or {})},
+            env={**os.environ, "PYTHONPATH": code, "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(self.temporary), **(environment or {})},
         )
 
     def run(self, *options: str, environment: dict[str, str] | None = None, timeout_s: float = 280) -> "FinishedRun":

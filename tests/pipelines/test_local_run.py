@@ -43,6 +43,7 @@ def test_a_run_leaves_its_folder_as_promised(passed: FinishedRun) -> None:
         assert (folder / "models" / f"{recipe}.tflite").read_bytes()[4:8] == b"TFL3"
     assert (folder / "logs" / "prune.pruned-int8.log").stat().st_size > 0
     assert (folder.parent / "latest").resolve() == folder
+    assert list(passed.project.temporary.iterdir()) == []
 
 
 def test_a_recipe_that_fails_is_named_and_does_not_stop_the_run(passed: FinishedRun) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepress.benchmark.affinity import pinned_to_fastest_core
-from edgepress.benchmark.exclusive import exclusive, lock_path
+from edgepress.benchmark.exclusive import MACHINE_LOCK, exclusive
 from edgepress.benchmark.hardware import describe_hardware
 from edgepress.benchmark.protocol import Subject, measure
 from edgepress.benchmark.summary import percentile_ms, ratio_to_baseline
@@ -49,7 +49,7 @@ def benchmark(*, settings: BenchmarkSettings, baseline: Path, candidates: list[P
         for record, path in zip(records, (baseline, *candidates), strict=True)
         if (subject := _open(record, path / TFLITE_NAME, opened, settings.threads)) is not None
     ]
-    with exclusive(lock_path()), pinned_to_fastest_core(settings.pin_to_core) as core:
+    with exclusive(MACHINE_LOCK), pinned_to_fastest_core(settings.pin_to_core) as core:
         hardware = _describe(settings, core)
         invocations = settings.rounds * settings.invocations_per_round
         print(f"benchmark: {len(models)} models, {invocations} invocations each, on {hardware.cpu}", flush=True)

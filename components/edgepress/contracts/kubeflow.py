@@ -135,8 +135,8 @@ class KubeflowSettings(StrictModel):
         node_selector, tolerations: where pods may be scheduled; given anew for each run.
         labels: of every pod.
         data_volume: mounted into ingest.
-        exit_handler: a last task that tells how the run ended, whatever happened. Off by default: on KFP 2.14 a loop inside an exit
-            handler is reported to fail (kubeflow/pipelines#12390).
+        exit_handler: a last task that tells how the run ended, whatever happened. Off by default: a loop inside an exit handler
+            was reported to fail on KFP 2.14 (kubeflow/pipelines#12390), and no later backend was tried.
     """
 
     namespace: DnsLabel | None = None

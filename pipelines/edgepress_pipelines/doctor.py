@@ -25,6 +25,7 @@ MIN_DISK_BYTES = 2_000_000_000
 """Fashion-MNIST as float32 takes 220 MB, a run's candidates and logs as much again, and the embedded store keeps some free."""
 MIN_MEMORY_BYTES = 3_000_000_000
 """A TensorFlow task takes about 1 GB on the bundled configurations; two may run at once beside the engine."""
+CGROUP_MEMORY_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
 _IMPORT_TIMEOUT_S = 180
 _EXTRAS = ("trainer", "evaluator", "releaser", "pipelines")
@@ -129,8 +130,17 @@ def try_program(name: str, command: Sequence[str], describe: Callable[[list[str]
     return Finding(name, "ok", describe(output))
 
 
+def memory_bytes(limit: Path = CGROUP_MEMORY_LIMIT) -> int:
+    """What this process may use: the machine's memory, or its control group's limit (``max`` when there is none), as in a container."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int(limit.read_text()))
+    except (OSError, ValueError):
+        return machine
+
+
 def _memory() -> Finding:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    total = memory_bytes()
     fits = total >= MIN_MEMORY_BYTES
     return Finding(
         "memory",

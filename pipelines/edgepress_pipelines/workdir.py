@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgepress.contracts.files import fsync_directory
+from edgepress.contracts.files import fsync_directory, new_directory, write_atomically
 from edgepress.contracts.verdict import VERDICT_NAME
 from edgepress.errors import EdgePressError, InputError
 
@@ -102,9 +102,8 @@ class Workdir:
 
 
 def _copy(source: Path, destination: Path) -> None:
-    temporary = destination.with_name(f".{destination.name}.tmp")
     if source.is_dir():
-        shutil.copytree(source, temporary)
+        with new_directory(destination) as building:
+            shutil.copytree(source, building, dirs_exist_ok=True)
     else:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, destination)
+        write_atomically(destination, source.read_bytes())

@@ -4,6 +4,7 @@ Scalars follow YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-sch
 ``on`` and ``2026-01-31`` are text. PyYAML's own rules are those of YAML 1.1, where each of the three is something else.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -152,7 +153,10 @@ class _Reader:
                 case "int":
                     return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
                 case "float":
-                    return float(re.sub(r"\.(inf|nan)$", r"\1", text.lower()))
+                    number = float(text.lower().replace(".nan", "nan").replace(".inf", "inf"))
+                    if not math.isfinite(number):  # JSON, in which parameters travel, knows neither
+                        raise self._error(node, f"{text} is not a finite number; no key takes infinity or not-a-number")
+                    return number
                 case "str" | "merge":
                     text.encode()  # half of a surrogate pair, which an escape can make, is a ValueError
                     return text

@@ -45,6 +45,7 @@ def write_dataset(path: Path, inputs: dict[str, NDArray[np.float32]], labels: ND
         slice_columns=(),
         counts=COUNTS,
         digest=digest_tree(path),
+        split_digests={name: digest_tree(path / name) for name in COUNTS},
     )
     write_json(path / "dataset.json", manifest)
     return open_dataset(path)

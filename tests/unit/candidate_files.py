@@ -34,6 +34,7 @@ def write_dataset(
         "labels": [f"label {number}" for number in range(classes)],
         "slice_columns": list(slices),
         "counts": dict.fromkeys(SPLIT_NAMES, len(labels)),
+        "split_digests": {name: digest_bytes(name.encode()) for name in SPLIT_NAMES},
         "digest": DATASET_DIGEST,
     }
     (folder / "dataset.json").write_text(json.dumps(manifest))

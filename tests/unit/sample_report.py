@@ -10,7 +10,7 @@ from edgepress.contracts.nomination import read_nomination
 from edgepress.contracts.policy import GateSettings
 from edgepress.gate.step import judge, nominate
 from edgepress.report.step import report
-from tests.unit.sample_run import DATASET_DIGEST, MODELS, POLICY, Model, SampleRun, build_run
+from tests.unit.sample_run import DATASET_DIGEST, MODELS, POLICY, SPLIT_DIGESTS, Model, SampleRun, build_run
 
 
 def write_report(root: Path, models: Sequence[Model] = MODELS, policy: GateSettings = POLICY) -> Path:
@@ -79,5 +79,6 @@ def _nothing_tested(root: Path) -> Path:
     path = root / "test-nobody"
     path.mkdir(exist_ok=True)
     failure = Failure(stage="evaluate", reason="nothing was nominated")
-    write_json(path / EVALUATION_NAME, Evaluation(recipe="none", split="test", dataset_digest=DATASET_DIGEST, failure=failure))
+    evaluation = Evaluation(recipe="none", split="test", dataset_digest=DATASET_DIGEST, split_digest=SPLIT_DIGESTS["test"], failure=failure)
+    write_json(path / EVALUATION_NAME, evaluation)
     return path

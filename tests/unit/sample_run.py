@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, Failure, StageName, StageRecord, write_candidate
-from edgepress.contracts.dataset import SplitName
+from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
 from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.evaluation import EVALUATION_NAME, Evaluation, EvaluationMetrics, LayerWeights, SliceMetrics
 from edgepress.contracts.files import write_json
@@ -18,6 +18,7 @@ from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Lat
 from edgepress.contracts.policy import GateSettings
 
 DATASET_DIGEST = digest_bytes(b"fashion")
+SPLIT_DIGESTS = {name: digest_bytes(name.encode()) for name in SPLIT_NAMES}
 LABELS = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 POLICY = GateSettings.model_validate_json(
     '{"accuracy": {"min": 0.88, "max_drop": 0.02}, "latency_p50_ms": {"max_ratio": 1.2}, "size_gzip_bytes": {"max_ratio": 0.4}}'
@@ -136,13 +137,16 @@ def evaluation_of(
 ) -> Evaluation:
     """An evaluation of a model on one split."""
     if model.failure is not None:
-        return Evaluation(recipe=model.recipe, split=split, dataset_digest=DATASET_DIGEST, failure=model.failure)
+        return Evaluation(
+            recipe=model.recipe, split=split, dataset_digest=DATASET_DIGEST, split_digest=SPLIT_DIGESTS[split], failure=model.failure
+        )
     accuracy = model.accuracy if split == "validation" else model.test_accuracy
     confusion = _confusion(accuracy, len(labels))
     return Evaluation(
         recipe=model.recipe,
         split=split,
         dataset_digest=DATASET_DIGEST,
+        split_digest=SPLIT_DIGESTS[split],
         model_digest=digest_bytes(tflite_of(model)),
         runtime="litert 2.3.0",
         metrics=EvaluationMetrics(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgepress_pipelines.doctor import MIN_DISK_BYTES, Finding, check_disk, check_versions, is_fit, show_findings, try_program
+from edgepress_pipelines.doctor import MIN_DISK_BYTES, Finding, check_disk, check_versions, is_fit, memory_bytes, show_findings, try_program
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,14 @@ def test_the_disk_of_the_nearest_folder_is_looked_at_and_nothing_is_made(tmp_pat
     assert full.state == "missing"
     assert "are needed" in full.detail
     assert MIN_DISK_BYTES < 10**18
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("1000000\n", 1_000_000), ("max\n", None), (None, None)])
+def test_a_container_has_the_memory_of_its_control_group(tmp_path: Path, limit: str | None, expected: int | None) -> None:
+    path = tmp_path / "memory.max"
+    if limit is not None:
+        path.write_text(limit)
+    assert memory_bytes(path) == (expected or memory_bytes(tmp_path / "absent"))
 
 
 def test_the_installed_packages_fit_what_edgepress_asks_for() -> None:

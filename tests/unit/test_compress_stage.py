@@ -53,6 +53,7 @@ def write_manifest(path: Path, digest: str) -> Path:
         slice_columns=(),
         counts={"train": 1, "validation": 1, "test": 1},
         digest=digest,
+        split_digests={},
     )
     write_json(path / "dataset.json", manifest)
     return path

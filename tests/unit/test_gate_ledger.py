@@ -16,7 +16,7 @@ from edgepress.storage import join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from tests.unit.store_environment import only
 
-DATASET = digest_bytes(b"dataset")
+SPLIT = digest_bytes(b"split")
 MODEL = digest_bytes(b"model")
 
 USE_REPEATEDLY = """
@@ -50,24 +50,24 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path, folder: str) -> str:
 
 
 def start(ledger: str, worker: str, times: int) -> subprocess.Popen[str]:
-    arguments = [sys.executable, "-c", USE_REPEATEDLY, ledger, worker, str(times), DATASET, MODEL]
+    arguments = [sys.executable, "-c", USE_REPEATEDLY, ledger, worker, str(times), SPLIT, MODEL]
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
 
 
-def use(ledger: str, run_id: str, dataset: str = DATASET) -> int:
-    return record_use(ledger, dataset, run_id=run_id, nominee_digest=MODEL, unix_time_s=time.time())
+def use(ledger: str, run_id: str, split: str = SPLIT) -> int:
+    return record_use(ledger, split, run_id=run_id, nominee_digest=MODEL, unix_time_s=time.time())
 
 
-def test_counts_uses_by_dataset(ledger: str) -> None:
-    assert count_uses(ledger, DATASET) == 0
+def test_counts_uses_by_split(ledger: str) -> None:
+    assert count_uses(ledger, SPLIT) == 0
     assert [use(ledger, "a"), use(ledger, "b")] == [1, 2]
-    assert use(ledger, "a", digest_bytes(b"another dataset")) == 1
-    assert count_uses(ledger, DATASET) == 2
+    assert use(ledger, "a", digest_bytes(b"another split")) == 1
+    assert count_uses(ledger, SPLIT) == 2
 
 
 def test_repeated_judgement_of_one_run_counts_once(ledger: str) -> None:
     assert [use(ledger, "a"), use(ledger, "a")] == [1, 1]
-    assert record_use(ledger, DATASET, run_id="a", nominee_digest=digest_bytes(b"other model"), unix_time_s=1.0) == 2
+    assert record_use(ledger, SPLIT, run_id="a", nominee_digest=digest_bytes(b"other model"), unix_time_s=1.0) == 2
 
 
 @pytest.mark.parametrize("run_id", ["", "..", "a/../../b", "a b", ".hidden"])
@@ -95,26 +95,26 @@ def read(ledger: str, key: str) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"schema_version": 1}', b'{"schema_version": 2, "dataset_digest": "x", "run_id": "a"}']
+    "content", [b"", b"{", b"[]", b'{"schema_version": 1}', b'{"schema_version": 2, "split_digest": "x", "run_id": "a"}']
 )
 def test_a_damaged_use_is_an_error_and_not_left_out(folder: str, content: bytes) -> None:
     use(folder, "a")
     (key,) = objects(folder)
     write(folder, key, content)
     with pytest.raises(IntegrityError, match="damaged"):
-        count_uses(folder, DATASET)
+        count_uses(folder, SPLIT)
     with pytest.raises(IntegrityError, match="damaged"):
         use(folder, "b")
     assert read(folder, key) == content
 
 
-def test_a_use_of_another_dataset_is_an_error(ledger: str) -> None:
-    other = digest_bytes(b"another dataset")
+def test_a_use_of_another_split_is_an_error(ledger: str) -> None:
+    other = digest_bytes(b"another split")
     use(ledger, "a", other)
     (key,) = objects(ledger)
-    write(ledger, f"{DATASET.removeprefix('sha256:')}/{key.split('/')[1]}", read(ledger, key))
+    write(ledger, f"{SPLIT.removeprefix('sha256:')}/{key.split('/')[1]}", read(ledger, key))
     with pytest.raises(IntegrityError, match=other):
-        count_uses(ledger, DATASET)
+        count_uses(ledger, SPLIT)
 
 
 @pytest.mark.parametrize("name", ["copy.json", "below/copy.json"])
@@ -123,7 +123,7 @@ def test_a_copy_of_a_use_is_an_error_and_not_a_second_one(folder: str, name: str
     (key,) = objects(folder)
     write(folder, f"{key.split('/')[0]}/{name}", read(folder, key))
     with pytest.raises(IntegrityError, match=r"copy\.json' is the use that belongs to"):
-        count_uses(folder, DATASET)
+        count_uses(folder, SPLIT)
 
 
 def test_without_a_ledger_nothing_is_judged() -> None:
@@ -139,13 +139,13 @@ def test_no_use_is_lost_between_processes_and_threads(ledger: str) -> None:
     for process in processes:
         process.communicate(timeout=120)
         assert process.returncode == 0
-    assert count_uses(ledger, DATASET) == 4 * times
+    assert count_uses(ledger, SPLIT) == 4 * times
 
 
 def test_judges_that_retry_the_same_judgement_at_once_count_it_once(ledger: str) -> None:
     processes = [start(ledger, "the-same-run", 3) for _ in range(3)]
     counts = [[int(line) for line in process.communicate(timeout=120)[0].split()] for process in processes]
-    assert count_uses(ledger, DATASET) == 3
+    assert count_uses(ledger, SPLIT) == 3
     for own in counts:
         assert own == sorted(own)
         assert all(index + 1 <= count <= 3 for index, count in enumerate(own))
@@ -162,6 +162,6 @@ def test_a_killed_process_loses_no_reported_use_and_holds_no_lock(folder: str) -
         rest = process.communicate(timeout=30)[0].split()
         reported = int(rest[-1]) if rest else reported
         # At most the one use that was being reported is there without having been printed.
-        assert count_uses(folder, DATASET) in (reported, reported + 1)
-    before = count_uses(folder, DATASET)
+        assert count_uses(folder, SPLIT) in (reported, reported + 1)
+    before = count_uses(folder, SPLIT)
     assert use(folder, "after") == before + 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgepress.contracts.candidate import read_candidate
-from edgepress.contracts.digest import digest_tree
+from edgepress.contracts.digest import digest_bytes, digest_tree
 from edgepress.contracts.nomination import read_nomination
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import read_verdict
@@ -32,7 +32,15 @@ def nominate_run(run: SampleRun, output: Path, policy: GateSettings = POLICY, **
     nominate(**(arguments | changes))
 
 
-def judge_run(run: SampleRun, output: Path, *, run_id: str = "run-1", policy: GateSettings = POLICY, tested: str = "pruned-int8") -> str:
+def judge_run(
+    run: SampleRun,
+    output: Path,
+    *,
+    run_id: str = "run-1",
+    policy: GateSettings = POLICY,
+    tested: str = "pruned-int8",
+    ledger: Path | None = None,
+) -> str:
     return judge(
         policy=policy,
         nomination=output / "nomination",
@@ -40,7 +48,7 @@ def judge_run(run: SampleRun, output: Path, *, run_id: str = "run-1", policy: Ga
         nominee_evaluation=run.test_evaluations[tested],
         baseline_evaluation=run.baseline_test_evaluation,
         benchmark=run.benchmark,
-        ledger=str(run.root / "ledger"),
+        ledger=str(ledger or run.root / "ledger"),
         run_id=run_id,
         output=output / f"verdict-{run_id}",
     )
@@ -80,6 +88,17 @@ def test_uses_of_the_test_split_accumulate_over_runs(tmp_path: Path) -> None:
     nominate_run(run, out)
     for index in range(3):
         judge_run(run, out, run_id=f"run-{index}")
+        assert read_verdict(out / f"verdict-run-{index}").test_split_uses == index + 1
+
+
+def test_another_training_split_makes_no_fresh_test_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for index, dataset in enumerate((b"all training examples", b"half of them")):
+        monkeypatch.setattr("tests.unit.sample_run.DATASET_DIGEST", digest_bytes(dataset))
+        folder = tmp_path / str(index)
+        folder.mkdir()
+        run, out = build_run(folder), folder / "out"
+        nominate_run(run, out)
+        judge_run(run, out, run_id=f"run-{index}", ledger=tmp_path / "ledger")
         assert read_verdict(out / f"verdict-run-{index}").test_split_uses == index + 1
 
 

@@ -94,7 +94,7 @@ def test_what_a_killed_run_left_behind_is_removed(tmp_path: Path) -> None:
 
 def test_the_manifest_holds_no_time_and_no_path(ingested: Path, tmp_path: Path) -> None:
     manifest = json.loads((ingested / MANIFEST_NAME).read_text())
-    assert sorted(manifest) == ["counts", "digest", "inputs", "labels", "name", "schema_version", "slice_columns", "task"]
+    assert sorted(manifest) == ["counts", "digest", "inputs", "labels", "name", "schema_version", "slice_columns", "split_digests", "task"]
     assert str(tmp_path) not in (ingested / MANIFEST_NAME).read_text()
 
 

@@ -258,6 +258,13 @@ def test_files_that_are_no_archives(tmp_path: Path) -> None:
     damaged[200] ^= 0xFF
     (tmp_path / "damaged.npz").write_bytes(damaged)
     assert "x cannot be read" in error_of(tmp_path / "damaged.npz")
+    encrypted = bytearray((tmp_path / "whole.npz").read_bytes())
+    for signature, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):  # bit 0 of the flags, in both of a member's headers
+        start = -1
+        while (start := encrypted.find(signature, start + 1)) >= 0:
+            encrypted[start + flags] |= 1
+    (tmp_path / "encrypted.npz").write_bytes(encrypted)
+    assert "cannot be read" in error_of(tmp_path / "encrypted.npz")
     assert "there is no such file or folder" in error_of(tmp_path / "absent.npz")
     (tmp_path / "table.csv").write_text("1,2")
     assert "is not a kind of file that can be read; use digits, fashion-mnist, a .npz file" in error_of(tmp_path / "table.csv")

@@ -173,7 +173,15 @@ def test_nobody_nominated(tmp_path: Path) -> None:
     assert "Rejected: no candidate could be nominated on validation data; 1 ineligible, 1 failed." in page.text
     assert "int8: accuracy 0.9204 is below the minimum 0.99." in page.text
     assert "Nothing was nominated, so no candidate was judged on test data." in page.text
-    assert page.text.count("Nothing was judged on test data.") == 2
+    assert "Confusion on validation data" in page.text
+    assert page.text.count("Nothing was nominated; this is the most accurate candidate.") == 2
+
+
+def test_every_bounded_cost_has_its_chart(tmp_path: Path) -> None:
+    policy = GateSettings.model_validate_json('{"size_bytes": {"max": 95000}, "latency_p95_ms": {"max_ratio": 2}}')
+    page = Page((write_report(tmp_path, (MODELS[3],), policy) / "report.html").read_text(encoding="utf-8"))
+    for title in ("gzip size", "p50 latency", "file size", "p95 latency"):
+        assert f"Accuracy against {title}" in page.text
 
 
 def test_all_failed(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from edgepress.contracts.digest import Digest
+from edgepress.contracts.digest import Digest, digest_bytes
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import DataError, IntegrityError
 
@@ -61,39 +61,58 @@ class DatasetDescription(StrictModel):
 
 
 class DatasetManifest(DatasetDescription):
-    """What ``dataset.json`` holds. ``digest`` is :class:`DatasetHash` over the description and every array."""
+    """What ``dataset.json`` holds.
+
+    Attributes:
+        digest: of everything, see :class:`DatasetHash`.
+        split_digests: of each split's inputs and labels alone. Datasets that differ elsewhere but are judged on the same examples have the
+            same digest of ``test``.
+    """
 
     digest: Digest
+    split_digests: dict[SplitName, Digest]
 
 
 class DatasetHash:
-    """The digest of a dataset: of its content alone, so that equal data has one digest on every machine, at any time, in any folder.
+    """The digests of a dataset: of its content alone, so that equal data has one digest on every machine, at any time, in any folder.
 
-    sha256 over the description as canonical JSON (sorted keys, ASCII, without ``name``), then for each split in the order of
-    ``SPLIT_NAMES`` the inputs and the labels, then the slice columns, each in the manifest's order: one line
-    ``<path> <numpy type string> <shape>`` and the array's bytes in C order.
+    A split's is the sha256 over its inputs and its labels in the manifest's order, each as one line
+    ``<path> <numpy type string> <shape>`` and the array's bytes in C order. The dataset's is the sha256 over the description as canonical
+    JSON (sorted keys, ASCII, without ``name``), one line ``<split> <digest>`` for each split in the order of ``SPLIT_NAMES``, and that
+    of all slice columns, hashed like inputs.
     """
 
     def __init__(self, description: DatasetDescription) -> None:
-        fields = description.model_dump(mode="json", exclude={"name", "digest"})
-        self._sha256 = hashlib.sha256(json.dumps(fields, sort_keys=True).encode() + b"\n")
+        fields = description.model_dump(mode="json", include=set(DatasetDescription.model_fields) - {"name"})
+        self._description = json.dumps(fields, sort_keys=True)
+        self._splits = {name: hashlib.sha256() for name in SPLIT_NAMES}
+        self._slices = hashlib.sha256()
+        self._current = self._slices
 
-    def begin_array(self, path: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-        """Announce the next array. ``path`` is relative: ``train/inputs/image``, ``train/labels``, ``train/slices/site``."""
-        self._sha256.update(f"{path} {dtype.str} {list(shape)}\n".encode())
+    def begin_array(self, split: SplitName, path: str, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+        """Announce the next array. ``path`` is relative to the split: ``inputs/image``, ``labels``, ``slices/site``."""
+        is_slice = path.startswith("slices/")
+        self._current = self._slices if is_slice else self._splits[split]
+        shown = f"{split}/{path}" if is_slice else path
+        self._current.update(f"{shown} {dtype.str} {list(shape)}\n".encode())
 
     def update(self, values: NDArray[Any]) -> None:
         """Add the next rows of the announced array; C-contiguous."""
-        self._sha256.update(values.data)
+        self._current.update(values.data)
 
-    def add_array(self, path: str, values: NDArray[Any]) -> None:
+    def add_array(self, split: SplitName, path: str, values: NDArray[Any]) -> None:
         """Add a whole array."""
-        self.begin_array(path, values.dtype, values.shape)
+        self.begin_array(split, path, values.dtype, values.shape)
         self.update(np.ascontiguousarray(values))
 
+    def split_digests(self) -> dict[SplitName, str]:
+        """``sha256:<64 hex digits>`` of each split."""
+        return {name: f"sha256:{content.hexdigest()}" for name, content in self._splits.items()}
+
     def digest(self) -> str:
-        """``sha256:<64 hex digits>``."""
-        return f"sha256:{self._sha256.hexdigest()}"
+        """``sha256:<64 hex digits>`` of the dataset."""
+        lines = [self._description, *(f"{name} {digest}" for name, digest in self.split_digests().items()), self._slices.hexdigest()]
+        return digest_bytes("\n".join(lines).encode())
 
 
 @dataclass(frozen=True)
@@ -188,11 +207,11 @@ def verify_dataset(path: Path) -> DatasetDirectory:
     for name in SPLIT_NAMES:
         split = dataset.split(name)
         for spec in dataset.manifest.inputs:
-            content.add_array(f"{name}/inputs/{spec.name}", split.inputs[spec.name])
-        content.add_array(f"{name}/labels", split.labels)
+            content.add_array(name, f"inputs/{spec.name}", split.inputs[spec.name])
+        content.add_array(name, "labels", split.labels)
         for column in dataset.manifest.slice_columns:
-            content.add_array(f"{name}/slices/{column}", split.slices[column])
-    if content.digest() != dataset.manifest.digest:
+            content.add_array(name, f"slices/{column}", split.slices[column])
+    if content.digest() != dataset.manifest.digest or content.split_digests() != dataset.manifest.split_digests:
         raise IntegrityError(f"{path}: its content is not the one whose digest {MANIFEST_NAME} records; delete it and run ingest again")
     return dataset
 

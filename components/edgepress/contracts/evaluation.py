@@ -74,6 +74,7 @@ class Evaluation(StrictModel):
     """What ``evaluation.json`` holds. With ``failure`` set nothing was measured and everything optional is None.
 
     Attributes:
+        split_digest: of the examples and labels, the same for every dataset that holds this very split.
         slices: column -> value -> metrics.
         confusion: [label][predicted] counts.
         runtime: e.g. ``litert 2.3.0``.
@@ -83,6 +84,7 @@ class Evaluation(StrictModel):
     recipe: str
     split: SplitName
     dataset_digest: Digest
+    split_digest: Digest
     failure: Failure | None = None
     model_digest: Digest | None = None
     runtime: str | None = None

@@ -72,7 +72,7 @@ def _evaluate(recipe: str, candidate: Path, dataset: DatasetAddress, split: Spli
             "evaluate it on the dataset that it was made from"
         )
     if record.failure is not None:
-        evaluation, predictions = _failed(record, split, record.failure), None
+        evaluation, predictions = _failed(record, opened, split, record.failure), None
     else:
         evaluation, predictions = _measure(record, candidate / TFLITE_NAME, opened, split, reference)
     if evaluation.failure is not None:
@@ -105,11 +105,11 @@ def _measure(
         graph = read_graph(content)
         layers = inspect_weights(graph)
     except ModelError as error:
-        return _fail(record, split, str(error)), None
+        return _fail(record, dataset, split, str(error)), None
     broken = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
     if len(broken):
         reason = f"gives NaN or infinity for {len(broken)} of {len(outputs)} {split} examples, the first at index {broken[0]}"
-        return _fail(record, split, reason), None
+        return _fail(record, dataset, split, reason), None
 
     predictions = outputs.argmax(axis=1).astype(np.int64)
     compared = _reference_predictions(record, reference, dataset, split) if reference is not None else _own(record, predictions)
@@ -118,6 +118,7 @@ def _measure(
         recipe=record.recipe,
         split=split,
         dataset_digest=dataset.manifest.digest,
+        split_digest=dataset.manifest.split_digests[split],
         model_digest=record.tflite_digest,
         runtime=runtime_version(),
         metrics=EvaluationMetrics(
@@ -177,13 +178,19 @@ def _reference_predictions(record: CandidateRecord, reference: Path, dataset: Da
     return predictions
 
 
-def _fail(record: CandidateRecord, split: SplitName, reason: str) -> Evaluation:
+def _fail(record: CandidateRecord, dataset: DatasetDirectory, split: SplitName, reason: str) -> Evaluation:
     """A failed evaluation; for the baseline an error, because nothing can be compared without it."""
     if record.recipe == BASELINE:
         raise ModelError(f"the baseline: {reason}; repair the model before compressing it")
     tell_candidate_failed(reason)
-    return _failed(record, split, Failure(stage="evaluate", reason=reason))
+    return _failed(record, dataset, split, Failure(stage="evaluate", reason=reason))
 
 
-def _failed(record: CandidateRecord, split: SplitName, failure: Failure) -> Evaluation:
-    return Evaluation(recipe=record.recipe, split=split, dataset_digest=record.dataset_digest, failure=failure)
+def _failed(record: CandidateRecord, dataset: DatasetDirectory, split: SplitName, failure: Failure) -> Evaluation:
+    return Evaluation(
+        recipe=record.recipe,
+        split=split,
+        dataset_digest=record.dataset_digest,
+        split_digest=dataset.manifest.split_digests[split],
+        failure=failure,
+    )

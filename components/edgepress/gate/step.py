@@ -123,11 +123,12 @@ def judge(
         baseline_evaluation=read_evaluation(baseline_evaluation),
         benchmark=read_benchmark(benchmark),
     )
-    dataset_digest, nominated = evidence.nomination.dataset_digest, evidence.nomination.nominee_digest
+    nominated = evidence.nomination.nominee_digest
     if nominated is None:
-        uses = count_uses(ledger, dataset_digest)
+        uses = count_uses(ledger, evidence.baseline_evaluation.split_digest)
     else:  # counted before anything is decided, so that a killed judge has not looked for nothing
-        uses = record_use(ledger, dataset_digest, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
+        split = evidence.nominee_evaluation.split_digest
+        uses = record_use(ledger, split, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
     verdict = judge_nominee(policy, evidence, test_split_uses=uses)
     with new_directory(output) as building:
         write_json(building / VERDICT_NAME, verdict)

@@ -24,7 +24,8 @@ def check_shapes(content: SourceContent, source: str) -> None:
     """
     for split, examples in content.given.items():
         if len(examples) == 0:
-            raise DataError(f"{source}: the {split} split is empty; give it examples, or leave it out to have it taken out of train")
+            otherwise = "" if split == "train" else ", or leave it out to have it taken out of train"
+            raise DataError(f"{source}: the {split} split is empty; give it examples{otherwise}")
         for name, values in examples.inputs.items():
             expected = content.train.inputs[name]
             if (values.dtype == np.uint8) != (expected.dtype == np.uint8):

@@ -74,6 +74,8 @@ def download_files(folder: Path, base_url: str = KERAS_URL) -> None:
                     expected = response.headers.get("Content-Length")
                     if expected is not None and file.tell() != int(expected):
                         raise urllib.error.URLError(f"the connection closed after {file.tell()} of {expected} bytes")
+                    file.flush()
+                    os.fsync(file.fileno())
                 os.replace(temporary, folder / name)
             finally:
                 temporary.unlink(missing_ok=True)

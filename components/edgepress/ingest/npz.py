@@ -15,6 +15,7 @@ In both: ``label_names``, class names [classes] of str, optional. uint8 inputs a
 """
 
 import re
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -31,6 +32,9 @@ from edgepress.errors import DataError
 from edgepress.ingest.content import Examples, SourceContent
 from edgepress.ingest.labels import LabelArray, encode_labels
 
+UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
+"""What numpy and zipfile raise for damaged files: RuntimeError for an encrypted one and, as its subclass NotImplementedError, for an
+unknown compression, TokenError for a header that is cut, MemoryError for a shape that was made up."""
 LABEL_NAMES_KEY = "label_names"
 SINGLE_INPUT = "x"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
@@ -59,7 +63,7 @@ def read_npz(path: Path, source: str, settings: DatasetSettings) -> SourceConten
         # Not by its path: numpy leaves a file open that turns out to be no archive.
         try:
             archive = np.load(file, allow_pickle=False)
-        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        except UNREADABLE as error:
             raise DataError(f"{source}: is not a .npz archive, or is cut short; write it with numpy.savez(file, x=..., y=...)") from error
         if not isinstance(archive, np.lib.npyio.NpzFile):
             raise DataError(f"{source}: holds one array and not a .npz archive; write it with numpy.savez(file, x=..., y=...)")
@@ -139,7 +143,7 @@ def _read_array(archive: Any, key: str, source: str) -> NDArray[Any]:
         raise DataError(f"{source}: has no {key}; it holds {', '.join(archive.files)}")
     try:
         array = archive[key]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise DataError(f"{source}: {key} cannot be read ({_reason(error)}); save plain numbers or strings, not Python objects") from error
     if not isinstance(array, np.ndarray):
         raise DataError(f"{source}: {key} is not an array; write the file with numpy.savez")

@@ -85,21 +85,21 @@ def write_dataset(directory: Path, description: DatasetDescription, splits: Mapp
         inputs.mkdir(parents=True)
         for spec in description.inputs:
             shape = (len(selection), *spec.shape)
-            content.begin_array(f"{name}/inputs/{spec.name}", INPUT_DTYPE, shape)
+            content.begin_array(name, f"inputs/{spec.name}", INPUT_DTYPE, shape)
             with ArrayFile(inputs / f"{spec.name}.npy", INPUT_DTYPE, shape) as array:
                 for chunk in selection.examples.chunks(spec.name, selection.indices):
                     array.write(chunk)
                     content.update(chunk)
         labels = np.ascontiguousarray(selection.examples.labels[selection.indices], dtype=LABEL_DTYPE)
-        content.add_array(f"{name}/labels", labels)
+        content.add_array(name, "labels", labels)
         with ArrayFile(directory / name / "labels.npy", LABEL_DTYPE, labels.shape) as array:
             array.write(labels)
         columns = {column: selection.examples.slices[column][selection.indices] for column in description.slice_columns}
         for column, values in columns.items():
-            content.add_array(f"{name}/slices/{column}", values)
+            content.add_array(name, f"slices/{column}", values)
         if columns:
             _write_columns(directory / name / "slices.npz", columns)
-    manifest = DatasetManifest(**description.model_dump(), digest=content.digest())
+    manifest = DatasetManifest(**description.model_dump(), digest=content.digest(), split_digests=content.split_digests())
     write_json(directory / MANIFEST_NAME, manifest)
     return manifest
 

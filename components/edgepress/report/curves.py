@@ -8,18 +8,21 @@ from edgepress.contracts.candidate import StageRecord
 from edgepress.report.quantities import percent
 from edgepress.report.svg import ACCENT, GRID, MUTED, new_figure, render_svg, style_axes
 
-_PANELS = (("accuracy", "accuracy"), ("loss", "loss"))
+_PANELS = ("accuracy", "loss")
+_PANEL_HEIGHT_INCHES = 1.65
 
 
 def draw_curves(recipe: str, stages: Sequence[StageRecord]) -> Markup | None:
-    """Accuracy and loss over the epochs of every stage, on training and validation data; None when no stage has curves."""
-    trained = [stage for stage in stages if any(stage.curves.get(key) for panel, _ in _PANELS for key in (panel, f"val_{panel}"))]
+    """Accuracy, loss and the user's own metrics over the epochs of every stage, on training and validation data; None when no stage has
+    curves."""
+    trained = [stage for stage in stages if any(stage.curves.get(key) for panel in _PANELS for key in (panel, f"val_{panel}"))]
     if not trained:
         return None
-    figure = new_figure(5.2, 3.3)
-    panels = figure.subplots(2, 1, sharex=True)
-    for axes, (key, title) in zip(panels, _PANELS, strict=True):
-        style_axes(axes, x_title="epoch" if key == "loss" else "", y_title=title)
+    shown = (*_PANELS, *_own_metrics(trained))
+    figure = new_figure(5.2, _PANEL_HEIGHT_INCHES * len(shown))
+    panels = figure.subplots(len(shown), 1, sharex=True)
+    for axes, key in zip(panels, shown, strict=True):
+        style_axes(axes, x_title="epoch" if key == shown[-1] else "", y_title=key)
         begin = 0
         for stage in trained:
             epochs = _epochs(stage)
@@ -41,6 +44,12 @@ def draw_curves(recipe: str, stages: Sequence[StageRecord]) -> Markup | None:
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:.4g}")
     best = "; ".join(_best(stage) for stage in trained)
     return render_svg(figure, name=f"curves-{recipe}", title=f"Training curves of {recipe}", description=f"By stage: {best}.")
+
+
+def _own_metrics(stages: Sequence[StageRecord]) -> list[str]:
+    """Names of the curves that are neither accuracy nor loss, as the user's module names its metrics."""
+    validated = {key.removeprefix("val_") for stage in stages for key in stage.curves if key.startswith("val_")}
+    return sorted(validated - set(_PANELS))
 
 
 def _epochs(stage: StageRecord) -> int:

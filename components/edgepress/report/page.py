@@ -10,7 +10,7 @@ from edgepress.report import quantities
 from edgepress.report.records import RunRecords
 from edgepress.report.sections import candidate_rows, check_rows, confusion_of, recipe_sections, slice_rows
 from edgepress.report.summary import examples, summarise
-from edgepress.report.tradeoff import draw_tradeoff
+from edgepress.report.tradeoff import draw_tradeoffs
 
 
 def render_page(records: RunRecords) -> str:
@@ -34,7 +34,7 @@ def render_page(records: RunRecords) -> str:
             "seconds": quantities.seconds,
         }
     )
-    nominee_test = records.nominee_test
+    examined = records.examined
     style = resources.files("edgepress.report").joinpath("page/report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         records=records,
@@ -43,12 +43,10 @@ def render_page(records: RunRecords) -> str:
         summary=summarise(records),
         checks=check_rows(records),
         candidates=candidate_rows(records),
-        tradeoffs=[
-            draw_tradeoff(records, "size_gzip_bytes", "gzip size"),
-            draw_tradeoff(records, "latency_p50_ms", "p50 latency"),
-        ],
-        slices=slice_rows(records.baseline_test, nominee_test) if nominee_test is not None else {},
-        confusion=confusion_of(nominee_test) if nominee_test is not None else None,
+        tradeoffs=draw_tradeoffs(records),
+        examined=examined[0] if examined is not None else None,
+        slices=slice_rows(examined[1], examined[0]) if examined is not None else {},
+        confusion=confusion_of(examined[0]) if examined is not None else None,
         test_examples=examples(records.baseline_test),
         validation_examples=examples(records.baseline_validation),
         recipes=recipe_sections(records),

@@ -49,6 +49,17 @@ class RunRecords:
         return self.verdict.targets[0] if self.verdict.targets else None
 
     @property
+    def examined(self) -> tuple[Evaluation, Evaluation] | None:
+        """Whose mistakes the report looks into, and the baseline on the same data: the nominee on test data or, when nothing was nominated,
+        the most accurate candidate on validation data. None when nothing was measured."""
+        if self.nominee_test is not None:
+            return self.nominee_test, self.baseline_test
+        measured = [evaluation for evaluation in self.evaluations.values() if evaluation.metrics is not None]
+        if not measured:
+            return None
+        return max(measured, key=lambda evaluation: evaluation.metrics.accuracy if evaluation.metrics else 0.0), self.baseline_validation
+
+    @property
     def baseline_metrics(self) -> Metrics:
         """The baseline on validation data, as the candidates' metrics are."""
         evaluated = self.baseline_validation.metrics

@@ -13,6 +13,7 @@ from edgepress.litert import runtime_version
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"
 WORK = REPOSITORY / ".edgepress" / "bench"
+CONFIGS = REPOSITORY / "pipelines" / "edgepress_pipelines" / "configs"
 
 
 def statement() -> dict[str, Any]:

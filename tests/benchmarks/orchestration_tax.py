@@ -9,9 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from tests.benchmarks.machine import REPOSITORY, WORK, save, statement
+from tests.benchmarks.machine import CONFIGS, REPOSITORY, WORK, save, statement
 
-CONFIG = REPOSITORY / "pipelines" / "edgepress_pipelines" / "configs" / "fashion-mnist.yaml"
+CONFIG = CONFIGS / "fashion-mnist.yaml"
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from tests.kfp_api.server import KfpServer
 from tests.pipelines.cluster_configs import example_lock
 from tests.unit.sample_verdict import verdict_of
 
-QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, attempts=4, first_delay_s=0.01)
+QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, late_effect_s=0.02, attempts=4, first_delay_s=0.01)
 """Does not keep a test waiting."""
 STORAGE = "s3://runs-bucket/edgepress"
 

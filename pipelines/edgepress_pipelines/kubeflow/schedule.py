@@ -119,7 +119,7 @@ def pause_schedule(connection: Connection, name: str) -> list[Schedule]:
     """
     running = [schedule for schedule in find_schedules(connection, name) if schedule.is_enabled]
     for schedule in running:
-        _repeat(connection, connection.recurring_runs.recurring_run_service_disable_recurring_run, schedule)
+        connection.recurring_runs.recurring_run_service_disable_recurring_run(schedule.recurring_run_id)
     return running
 
 
@@ -134,7 +134,7 @@ def resume_schedule(connection: Connection, name: str) -> list[Schedule]:
     """
     paused = [schedule for schedule in find_schedules(connection, name) if not schedule.is_enabled]
     for schedule in paused:
-        _repeat(connection, connection.recurring_runs.recurring_run_service_enable_recurring_run, schedule)
+        connection.recurring_runs.recurring_run_service_enable_recurring_run(schedule.recurring_run_id)
     return paused
 
 
@@ -206,12 +206,3 @@ def _delete(connection: Connection, schedule: Schedule) -> None:
     except KubeflowError as error:
         if error.status != 404:  # gone already is what was wanted
             raise
-
-
-def _repeat(connection: Connection, change: Any, schedule: Schedule) -> None:
-    """Pausing and resuming may be said twice, so a lost answer is no reason to stop."""
-
-    def find() -> None:
-        return None
-
-    create_once(lambda: change(schedule.recurring_run_id) or True, find, connection.patience)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.errors import InputError
+from edgepress.errors import EXIT_WRONG_INPUT, InputError
 from edgepress_pipelines.kubeflow.connection import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.experiments import ensure_experiment, find_experiment
@@ -81,8 +81,9 @@ def test_a_cookie_passes_the_gateway_and_no_cookie_meets_its_login_page(kfp: Kfp
 def test_an_html_page_is_not_taken_for_an_empty_answer(kfp: KfpServer) -> None:
     kfp.faults.add(Fault("login page", times=2))
     assert "login page" in str(refusal(connect(kfp)))
-    with pytest.raises(InputError, match="login page"):
+    with pytest.raises(KubeflowError, match="login page") as refused:
         check_backend(connect(kfp), None)
+    assert refused.value.exit_code == EXIT_WRONG_INPUT
 
 
 def test_a_context_that_kfp_saved_for_another_host_is_not_sent(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

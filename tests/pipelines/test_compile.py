@@ -13,9 +13,9 @@ from kfp.components import load_component_from_file
 
 from edgepress.contracts.digest import digest_file
 from edgepress.errors import EXIT_WRONG_INPUT, ConfigError, InputError
+from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES
 from edgepress_pipelines.compile import compile_pipeline
 from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.image_lock import DEFAULT_IMAGE_LOCK
 from tests.pipelines.cluster_configs import CONFIGS, EXAMPLE_LOCK, STORAGE, Documents, cluster_config, compiled, example_lock
 from tests.pipelines.compiled_pipeline import findings
 
@@ -202,7 +202,7 @@ def test_the_command_compiles_with_the_lock_that_it_is_given(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--set", STORAGE], f"{DEFAULT_IMAGE_LOCK}: there is no image lock, and tasks run only in images pinned by"),
+        (["--set", STORAGE], f"{DEFAULT_IMAGES}: there is no image lock, and tasks run only in images pinned by"),
         (
             ["--image-lock", str(EXAMPLE_LOCK)],
             "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in",

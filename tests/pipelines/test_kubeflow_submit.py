@@ -9,7 +9,8 @@ from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.preflight import check_run
 from edgepress_pipelines.kubeflow.submit import submit_run
-from edgepress_pipelines.kubeflow.upload import PIPELINE_NAME, upload_version, version_name
+from edgepress_pipelines.kubeflow.upload import upload_version, version_name
+from edgepress_pipelines.pipeline_name import PIPELINE_NAME
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import STORAGE, connect, package_in, read_config

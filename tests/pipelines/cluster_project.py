@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from edgepress.contracts.config import PipelineConfig
@@ -12,13 +13,15 @@ from edgepress.storage import open_store
 from edgepress.task import TaskEvent
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.errors import KubeflowError
+from edgepress_pipelines.kubeflow.experiments import find_experiment
 from edgepress_pipelines.kubeflow.package import Package, compiled
 from edgepress_pipelines.kubeflow.transport import Patience
 from tests.kfp_api.server import KfpServer
 from tests.pipelines.cluster_configs import example_lock
 from tests.unit.sample_verdict import verdict_of
 
-QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, attempts=4, first_delay_s=0.01)
+QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, late_effect_s=0.02, attempts=4, first_delay_s=0.01)
 """Does not keep a test waiting."""
 STORAGE = "s3://runs-bucket/edgepress"
 
@@ -62,6 +65,14 @@ def package_in(folder: Path, config: PipelineConfig) -> Package:
 def connect(kfp: KfpServer, **settings: Any) -> Connection:
     """A connection that is not patient."""
     return Connection(ConnectionSettings(host=kfp.url, **{"patience": QUICK, **settings}))
+
+
+def refusal(connection: Connection) -> KubeflowError:
+    """The error, of one line, that asking for something ends with."""
+    with pytest.raises(KubeflowError) as raised:
+        find_experiment(connection, "any")
+    assert "\n" not in str(raised.value)
+    return raised.value
 
 
 class RunOnCluster:

@@ -10,10 +10,11 @@ def ingest(context: str, settings: str) -> str:
     """Read the source into a dataset directory; gives its address, which is made of its content's digest."""
     from edgepress.contracts.config import DatasetSettings
     from edgepress.ingest.step import ingest
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     run = enter_run(context)
-    return ingest(settings=DatasetSettings.model_validate_json(settings), root=run.datasets).address
+    return ingest(settings=DatasetSettings.model_validate_json(read_settings(settings)), root=run.datasets).address
 
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)

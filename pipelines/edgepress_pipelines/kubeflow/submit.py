@@ -1,4 +1,4 @@
-"""Starting a run on KFP, once."""
+"""Starting a run on KFP: first everything that takes time, then one request."""
 
 import secrets
 import time
@@ -13,7 +13,22 @@ from edgepress_pipelines.kubeflow.experiments import ensure_experiment
 from edgepress_pipelines.kubeflow.listing import every, named
 from edgepress_pipelines.kubeflow.package import Package
 from edgepress_pipelines.kubeflow.transport import create_once
-from edgepress_pipelines.kubeflow.upload import PipelineVersion, upload_version
+from edgepress_pipelines.kubeflow.upload import upload_version
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that one request starts: whatever it refers to is in KFP.
+
+    Attributes:
+        name: how KFP will list it; no other run has it.
+        experiment_id: that it is listed under.
+        request: its body, a ``V2beta1Run``.
+    """
+
+    name: str
+    experiment_id: str
+    request: Any
 
 
 @dataclass(frozen=True)
@@ -24,26 +39,24 @@ class SubmittedRun:
         run_id: KFP's identifier, also the name of the run's folder.
         name: how KFP lists it.
         url: its page in KFP's user interface.
-        version: of the pipeline that it runs.
     """
 
     run_id: str
     name: str
     url: str
-    version: PipelineVersion
 
 
-def submit_run(config: PipelineConfig, connection: Connection, package: Package) -> SubmittedRun:
-    """Upload the pipeline when its content is new, and start one run of it. ``preflight.check_run`` comes first.
+def prepare_run(config: PipelineConfig, connection: Connection, package: Package) -> PreparedRun:
+    """Upload the pipeline when its content is new, and see to the experiment; no run is started. ``preflight.check_run`` comes first.
 
     Raises:
-        KubeflowError: KFP cannot be reached, or refuses; no run has been started, unless the message says that an answer was lost.
+        KubeflowError: KFP cannot be reached, or refuses.
     """
     settings = config.resources.kubeflow
     version = upload_version(connection, package.pipeline, f"EdgePress: {config.name}")
     experiment_id = ensure_experiment(connection, settings.experiment)
     name = _new_name(config.name)
-    wanted = kfp_server_api.V2beta1Run(
+    request = kfp_server_api.V2beta1Run(
         display_name=name,
         experiment_id=experiment_id,
         pipeline_version_reference=kfp_server_api.V2beta1PipelineVersionReference(
@@ -52,15 +65,34 @@ def submit_run(config: PipelineConfig, connection: Connection, package: Package)
         runtime_config=kfp_server_api.V2beta1RuntimeConfig(parameters=package.parameters),
         service_account=settings.service_account,
     )
+    return PreparedRun(name=name, experiment_id=experiment_id, request=request)
+
+
+def create_run(prepared: PreparedRun, connection: Connection) -> SubmittedRun:
+    """Start a prepared run, with one request unless an answer is lost; see ``create_once``.
+
+    Raises:
+        KubeflowError: KFP cannot be reached, or refuses. No run has been started, unless ``may_have_acted``: then it is not known.
+    """
 
     def create() -> Any:
-        return connection.runs.run_service_create_run(wanted)
+        return connection.runs.run_service_create_run(prepared.request)
 
     def find() -> Any:
-        return next(every(connection.runs.run_service_list_runs, "runs", experiment_id=experiment_id, filter=named(name)), None)
+        ask = connection.runs.run_service_list_runs
+        return next(every(ask, "runs", experiment_id=prepared.experiment_id, filter=named(prepared.name)), None)
 
     run = create_once(create, find, connection.patience)
-    return SubmittedRun(run_id=run.run_id, name=name, url=connection.run_url(run.run_id), version=version)
+    return SubmittedRun(run_id=run.run_id, name=prepared.name, url=connection.run_url(run.run_id))
+
+
+def submit_run(config: PipelineConfig, connection: Connection, package: Package) -> SubmittedRun:
+    """Prepare a run and start it.
+
+    Raises:
+        KubeflowError: as ``prepare_run`` and ``create_run``.
+    """
+    return create_run(prepare_run(config, connection, package), connection)
 
 
 def _new_name(pipeline: str) -> str:

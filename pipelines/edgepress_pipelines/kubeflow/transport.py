@@ -23,11 +23,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT
+from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError
 from edgepress_pipelines.kubeflow.errors import KubeflowError, not_the_api, refused
 
 _REPEATABLE = frozenset({"GET", "DELETE"})
 """Methods that may be repeated when the answer was lost; a second DELETE answers 404, which its caller takes for done."""
+_REPEATABLE_ENDINGS = (":enable", ":disable")
+"""Requests that change nothing when they are said twice, whatever their method."""
 _MAX_REASON_LENGTH = 300
 
 T = TypeVar("T")
@@ -39,6 +41,8 @@ class Patience:
 
     Attributes:
         connect_timeout_s, read_timeout_s: of one request. Creating a run compiles a workflow on the server, which takes seconds.
+        late_effect_s: after a request whose answer was lost, how long what it makes is looked for before it is sent again: a server that
+            is slow to answer may still be carrying it out.
         attempts: of a request that may be repeated.
         first_delay_s: before the second attempt; doubled for each one after it.
         longest_delay_s: also limits what a server asks for with Retry-After.
@@ -46,6 +50,7 @@ class Patience:
 
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
+    late_effect_s: float = 60.0
     attempts: int = 5
     first_delay_s: float = 0.5
     longest_delay_s: float = 30.0
@@ -56,19 +61,32 @@ class Patience:
         return min(asked, self.longest_delay_s)
 
 
+@dataclass(frozen=True)
+class Credential:
+    """A header that says who asks.
+
+    Attributes:
+        header: its name.
+        read: gives its value, anew for each attempt, so that a renewed one is used. Raises InputError when there is none.
+    """
+
+    header: str
+    read: Callable[[], str]
+
+
 class ApiClient(kfp_server_api.ApiClient):
     """KFP's generated client, whose requests raise nothing but ``KubeflowError``.
 
     Args:
-        configuration: host, TLS and the hook that gives the current token.
-        cookie: gives the current value of the header Cookie; None sends none.
+        configuration: host and TLS.
+        credential: says who asks; None says nothing.
         patience: time limits and attempts.
     """
 
-    def __init__(self, configuration: kfp_server_api.Configuration, cookie: Callable[[], str] | None, patience: Patience) -> None:
+    def __init__(self, configuration: kfp_server_api.Configuration, credential: Credential | None, patience: Patience) -> None:
         configuration.retries = False  # neither repeats nor redirects: what follows decides
         super().__init__(configuration)
-        self._read_cookie = cookie
+        self._credential = credential
         self.patience = patience
 
     def request(
@@ -88,15 +106,22 @@ class ApiClient(kfp_server_api.ApiClient):
         while True:
             attempt += 1
             sent = dict(headers or {})  # the generated client takes its Content-Type out when it sends a file
-            if self._read_cookie is not None:
-                sent["Cookie"] = self._read_cookie()
             try:
+                sent |= self._say_who_asks()
                 return self._once(method, url, query_params, sent, post_params, body, timeout)
             except KubeflowError as error:
-                repeatable = method in _REPEATABLE or not error.may_have_acted
+                repeatable = method in _REPEATABLE or url.endswith(_REPEATABLE_ENDINGS) or not error.may_have_acted
                 if not (error.is_transient and repeatable) or attempt >= self.patience.attempts:
                     raise
                 time.sleep(self.patience.delay_s(attempt, error))
+
+    def _say_who_asks(self) -> dict[str, str]:
+        if self._credential is None:
+            return {}
+        try:
+            return {self._credential.header: self._credential.read()}
+        except InputError as error:  # it could be read when the connection was opened: its file is being renewed
+            raise KubeflowError(str(error), is_transient=True, exit_code=error.exit_code) from error
 
     def _once(self, method: str, url: str, query_params: Any, headers: Any, post_params: Any, body: Any, timeout: Any) -> Any:
         host = self.configuration.host
@@ -117,12 +142,19 @@ class ApiClient(kfp_server_api.ApiClient):
 
 
 def create_once(create: Callable[[], T], find: Callable[[], T | None], patience: Patience) -> T:
-    """Create something on the server although answers get lost, and never twice.
+    """Create something on the server although answers get lost.
+
+    A request whose answer was lost is sent again only when nothing has come of it within ``late_effect_s``. Where the server refuses a
+    second one of the same name that makes it once. Where it does not (runs, recurring runs), a server that carries out a request
+    later still, more than ``late_effect_s`` after its answer was given up, makes a second one.
 
     Args:
         create: sends the request.
         find: looks for what an earlier request has made; None when there is nothing.
         patience: attempts, and the delays between them.
+
+    Raises:
+        KubeflowError: the server cannot be reached, or refuses. With ``may_have_acted`` it is not known whether something was made.
     """
     attempt = 0
     while True:
@@ -130,14 +162,29 @@ def create_once(create: Callable[[], T], find: Callable[[], T | None], patience:
         try:
             return create()
         except KubeflowError as error:
-            if not (error.is_transient or error.status == 409):
+            exists = error.status == 409  # somebody else made it at the same moment
+            if not (error.may_have_acted or exists):
                 raise
-            time.sleep(patience.delay_s(attempt, error))
-            found = find()
+            found = find() if exists else _find_late(find, error, patience)
             if found is not None:
                 return found
-            if attempt >= patience.attempts or error.status == 409:
+            if exists or attempt >= patience.attempts:
                 raise
+
+
+def _find_late(find: Callable[[], T | None], lost: KubeflowError, patience: Patience) -> T | None:
+    """Look for what a request has made whose answer was lost, until nothing more is to be expected of it."""
+    until_s = time.monotonic() + patience.late_effect_s
+    look = 0
+    while True:
+        look += 1
+        time.sleep(patience.delay_s(look, lost))
+        try:
+            found = find()
+        except KubeflowError as error:
+            raise KubeflowError(f"{error}; an earlier request may have been carried out all the same", may_have_acted=True) from error
+        if found is not None or time.monotonic() >= until_s:
+            return found
 
 
 def _lost(host: str, error: HTTPError) -> KubeflowError:

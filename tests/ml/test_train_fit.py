@@ -47,7 +47,8 @@ def test_it_learns_and_keeps_the_best_epoch(digits: DatasetDirectory, capsys: py
     assert result.steps == 4 * 20
     assert max(result.curves["val_accuracy"]) > 0.8
     assert result.curves["loss"][-1] < result.curves["loss"][0]
-    assert result.best_epoch == int(np.argmax(result.curves["val_accuracy"]))
+    assert result.best_epoch == int(np.argmax(result.curves["val_accuracy"])) + 1
+    assert result.val_accuracy == max(result.curves["val_accuracy"])
     np.testing.assert_allclose(kept_accuracy(model, digits), max(result.curves["val_accuracy"]), atol=1e-6)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/4", "epoch 2/4", "epoch 3/4", "epoch 4/4"]
@@ -79,25 +80,25 @@ def test_callbacks_see_every_step_and_what_they_leave_is_what_is_validated(digit
     assert result.curves["val_accuracy"][3] < 0.2
     accuracy = kept_accuracy(model, digits)
     if counts_from_epoch == 0:
-        assert result.best_epoch < 3
+        assert result.best_epoch < 4
         assert accuracy > 0.7
     else:
-        assert result.best_epoch == 3
+        assert result.best_epoch == 4
         assert accuracy < 0.2
 
 
 def test_it_stops_early(digits: DatasetDirectory, capsys: pytest.CaptureFixture[str]) -> None:
     settings = QUICK.model_copy(update={"epochs": 50, "learning_rate": 1e-9, "early_stopping_patience": 2})
     result = fit(small(digits), digits, settings)
-    assert result.epochs_run == result.best_epoch + 3 < 50
+    assert result.epochs_run == result.best_epoch + 2 < 50
     assert "no better validation accuracy for 2 epochs; stopping" in capsys.readouterr().out
 
 
 def test_early_stopping_counts_only_epochs_that_count(digits: DatasetDirectory) -> None:
     settings = QUICK.model_copy(update={"epochs": 50, "learning_rate": 1e-9, "early_stopping_patience": 2})
     result = fit(small(digits), digits, settings, counts_from_epoch=7)
-    assert result.best_epoch >= 7
-    assert result.epochs_run == result.best_epoch + 3 < 50
+    assert result.best_epoch >= 8
+    assert result.epochs_run == result.best_epoch + 2 < 50
 
 
 @pytest.mark.parametrize("loss", [lambda y, p: tf.reduce_mean(p) * np.nan, lambda y, p: tf.reduce_mean(p**2) + np.inf])
@@ -163,6 +164,28 @@ def test_the_users_loss_and_metrics_apply(digits: DatasetDirectory, tmp_path: Pa
     result = fit(small(digits), digits, QUICK.model_copy(update={"epochs": 1}), user_module=user_module(tmp_path, hooks))
     assert result.curves["loss"] == result.curves["val_loss"] == (7.0,)
     assert result.curves["top10"] == result.curves["val_top10"] == (1.0,)
+
+
+METRIC = """
+class Odd(keras.metrics.Metric):
+    def update_state(self, y, p, sample_weight=None): pass
+    def result(self): return {result}
+def metrics(): return [Odd(name="odd")]
+"""
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        ("tf.constant(float('nan'))", "metric odd is nan after epoch 1; make metrics() of the module give a finite number"),
+        ("tf.constant(float('inf'))", "metric odd is inf after epoch 1; make metrics() of the module give a finite number"),
+        ("tf.zeros([10])", "metric odd gives shape [10]; metrics() of the module must give metrics of one number each"),
+    ],
+)
+def test_a_users_metric_that_is_no_finite_number_is_named(digits: DatasetDirectory, tmp_path: Path, result: str, expected: str) -> None:
+    with pytest.raises(StageError) as raised:
+        fit(small(digits), digits, QUICK, user_module=user_module(tmp_path, METRIC.replace("{result}", result)))
+    assert str(raised.value) == expected
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResu
         "preserved_sparsity": keep_zeros,
         "epochs_run": fitted.epochs_run,
         "best_epoch": fitted.best_epoch,
-        "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
+        "val_accuracy": fitted.val_accuracy,
     }
     if keep_zeros:
         facts["sparsity_before"] = sparsity({name: before[name] for name in clustered})

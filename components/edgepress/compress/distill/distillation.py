@@ -45,7 +45,7 @@ def distill_candidate(given: StageInput, settings: DistillSettings) -> StageResu
             "student_parameters": int(student.count_params()),
             "epochs_run": fitted.epochs_run,
             "best_epoch": fitted.best_epoch,
-            "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
+            "val_accuracy": fitted.val_accuracy,
         },
         curves=fitted.curves,
     )

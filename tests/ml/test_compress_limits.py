@@ -158,13 +158,14 @@ def test_kernels_are_read_from_plain_and_from_quantized_models() -> None:
         assert distinct_values_by_layer(read)["hidden"] == 1
 
 
-def test_the_error_of_a_program_is_not_a_failed_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_in_the_program_fails_its_candidate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     baseline = write_baseline(tmp_path / "baseline", write_digits(tmp_path / "dataset"), dense, epochs=0)
 
     def broken(*_: object, **__: object) -> None:
         raise AttributeError("a bug")
 
     monkeypatch.setitem(quantize_candidate.__globals__, "fit", broken)
-    with pytest.raises(AttributeError, match="a bug"):
-        quantize(recipe="q", settings=QuantizeSettings(), candidate=baseline, dataset=tmp_path / "dataset", output=tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+    quantize(recipe="q", settings=QuantizeSettings(), candidate=baseline, dataset=tmp_path / "dataset", output=tmp_path / "out")
+    failure = read_candidate(tmp_path / "out").failure
+    assert failure is not None
+    assert failure.reason == "quantize failed unexpectedly (AttributeError: a bug); the task's log has the traceback"

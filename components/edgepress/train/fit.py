@@ -57,8 +57,9 @@ def fit(
     """Train a model in place on the training split; the validation split selects the epoch that is kept.
 
     Killed and called again with the same arguments, it goes on after its last finished epoch with all variables of the model and the
-    optimizer as they were, the same order of examples and the same augmentation. The result then differs from an uninterrupted one only as
-    two uninterrupted ones do (threads add up in any order), except that layers that draw random numbers, such as Dropout, draw others.
+    optimizer as they were, the same order of examples and the same built-in augmentation. The result then differs from an uninterrupted one
+    only as two uninterrupted ones do (threads add up in any order), except that what draws random numbers of its own, Dropout or the
+    module's ``augment``, draws others.
 
     Args:
         model: what is kept, and what is validated after each epoch.

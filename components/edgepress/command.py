@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgepress.contracts.strict import StrictModel
-from edgepress.errors import EXIT_DONE, ConfigError, InputError
+from edgepress.errors import EXIT_DONE, ConfigError, EdgePressError
 from edgepress.task import describe_error
 
 Step = Callable[..., Any]
@@ -43,9 +43,7 @@ def _run(parser: argparse.ArgumentParser, choose: Callable[[dict[str, Any]], Ste
     try:
         step = choose(values)
         result = step(**{name: _convert(name, value, parameter) for name, value, parameter in _bound(step, values)})
-    except Exception as error:
-        if not isinstance(error, InputError | OSError | KeyboardInterrupt) and type(error).__module__ != "edgepress.errors":
-            raise
+    except (EdgePressError, OSError, KeyboardInterrupt) as error:
         message, exit_code = describe_error(error)
         print(f"edgepress: error: {message}", file=sys.stderr)
         return exit_code

@@ -4,17 +4,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from edgepress.compress.distill.distillation import fresh_copy
 from edgepress.compress.distill.loss import Distiller, soft_target_loss
 from edgepress.compress.distill.step import distill
+from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import read_candidate
 from edgepress.contracts.digest import digest_tree
-from edgepress.contracts.stages import DistillSettings, ModelChoice
+from edgepress.contracts.stages import DistillSettings, ModelChoice, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras, tf
+from edgepress.models.outputs import outputs_probabilities
 from edgepress.models.storage import load_model
-from tests.ml.tiny_candidates import dense, write_baseline, write_digits
+from tests.ml.tiny_candidates import convolutional, dense, write_baseline, write_dataset, write_digits
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
 
@@ -84,6 +87,47 @@ def test_a_student_learns_without_any_label(tmp_path: Path) -> None:
     assert float(str(facts["val_accuracy"])) > 0.75
     assert load_model(tmp_path / "out").name == "mlp"
     assert digest_tree(baseline) == before
+
+
+PROBABILITIES = """
+import tensorflow as tf
+from tensorflow import keras
+
+def build_model(input_shape, num_classes):
+    raise NotImplementedError
+
+def preprocess(x):
+    return tf.cast(x, tf.float32) / 16.0
+
+def loss(y_true, y_pred):
+    return -tf.math.log(tf.maximum(tf.gather(y_pred, y_true, batch_dims=1), 1e-7))
+
+def metrics():
+    return [keras.metrics.SparseCategoricalCrossentropy(name="entropy")]
+"""
+
+
+def test_a_student_gives_what_the_hooks_are_written_for(tmp_path: Path) -> None:
+    """A module whose model takes whole numbers and ends in a softmax teaches a built-in, which takes floats and would give logits."""
+    images, labels = load_digits(return_X_y=True)
+    dataset = write_dataset(tmp_path / "dataset", {"image": images.reshape(-1, 8, 8, 1).astype(np.uint8)}, labels)
+    baseline = write_baseline(tmp_path / "baseline", dataset, lambda: convolutional(probabilities=True), module=PROBABILITIES, epochs=1)
+    settings = DistillSettings(
+        student=ModelChoice(model="mlp", params={"hidden": [16]}),
+        alpha=0.0,
+        train=TrainSettings(epochs=6, batch_size=32, learning_rate=1e-2),
+    )
+    distill(recipe="small", settings=settings, candidate=baseline, dataset=tmp_path / "dataset", output=tmp_path / "distilled")
+    quick = QuantizeSettings(train=TrainSettings(epochs=1, batch_size=32))
+    quantize(recipe="small", settings=quick, candidate=tmp_path / "distilled", dataset=tmp_path / "dataset", output=tmp_path / "quantized")
+    record = read_candidate(tmp_path / "quantized")
+    assert record.failure is None
+    curves = record.trace[0].curves
+    assert max(curves["val_accuracy"]) > 0.75
+    assert curves["val_entropy"] == pytest.approx(curves["val_loss"], rel=1e-3)
+    student = load_model(tmp_path / "distilled")
+    assert (student.name, outputs_probabilities(student)) == ("mlp", True)
+    assert outputs_probabilities(load_model(tmp_path / "quantized"))
 
 
 def test_a_fresh_copy_keeps_what_was_adapted_and_forgets_what_was_learnt() -> None:

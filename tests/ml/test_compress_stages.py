@@ -112,8 +112,8 @@ def test_pruning_reaches_its_sparsity_in_every_layer_it_names(chain: Chain) -> N
 def test_pruning_keeps_an_epoch_at_the_final_sparsity(chain: Chain) -> None:
     record = stage(chain.pruned, "prune")
     assert record.facts["end_step"] == 36  # 3 epochs of 20 steps; two thirds are 40; updates every 6 steps
-    assert record.facts["best_epoch"] in (1, 2)
-    assert record.facts["val_accuracy"] == pytest.approx(record.curves["val_accuracy"][int(record.facts["best_epoch"])])
+    assert record.facts["best_epoch"] in (2, 3)
+    assert record.facts["val_accuracy"] == pytest.approx(record.curves["val_accuracy"][int(record.facts["best_epoch"]) - 1])
 
 
 def test_what_is_written_between_stages_is_a_plain_model(chain: Chain) -> None:

@@ -191,6 +191,63 @@ def test_a_module_that_a_file_names_is_never_imported(trained: keras.Model, tmp_
     assert not ran.exists()
 
 
+@pytest.mark.parametrize("name", ["model.h5", "model.keras"])
+def test_weights_that_lie_in_a_local_file_are_not_adopted(trained: keras.Model, tmp_path: Path, name: str) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes(np.arange(12, dtype=np.float32).tobytes())
+    path = save(trained, tmp_path / name)
+    if path.suffix == ".h5":
+        put_outside(path, secret)
+    else:
+        with zipfile.ZipFile(path) as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        (tmp_path / "weights").write_bytes(members["model.weights.h5"])
+        put_outside(tmp_path / "weights", secret)
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in (members | {"model.weights.h5": (tmp_path / "weights").read_bytes()}).items():
+                archive.writestr(member, content)
+    assert any(np.array_equal(weights.ravel()[:12], np.arange(12)) for weights in keras.models.load_model(path).get_weights()), (
+        "Keras reads it"
+    )
+    with pytest.raises(ModelError, match="is stored in another file, and only what the file itself holds is read"):
+        adopt_model(str(path), "", IMAGE, 4)
+
+
+def put_outside(path: Path, secret: Path) -> None:
+    """Put the dense kernel [3, 4] of a stored model into another file."""
+    with h5py.File(path, "a") as file:
+        found: list[str] = []
+        file.visititems(lambda name, item: found.append(name) if getattr(item, "shape", None) == (3, 4) else None)
+        kernel = next(name for name in found if "optimizer" not in name)
+        del file[kernel]
+        file.create_dataset(kernel, (3, 4), np.float32, external=[(str(secret), 0, 48)])
+
+
+@pytest.mark.parametrize("name", ["model.h5", "model.keras", "saved_model"])
+def test_a_vocabulary_in_a_local_file_is_not_adopted(tmp_path: Path, name: str) -> None:
+    numbers = keras.Input((1,), dtype=tf.int64)
+    model = keras.Model(numbers, keras.layers.Dense(4)(keras.layers.IntegerLookup(vocabulary=[3, 4], output_mode="one_hot")(numbers)))
+    path = save(model, tmp_path / name)
+    with pytest.raises(ModelError, match=r"layer integer_lookup\S* is a IntegerLookup, which reads whatever file it names"):
+        adopt_model(str(path), "", (InputSpec(name="x", shape=(1,), dtype="int64"),), 4)
+
+
+def test_a_module_beside_the_configuration_is_never_imported(trained: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "trap_at_the_top.py").write_text(f"open({str(ran)!r}, 'w').close()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    path = save(trained, tmp_path / "model.keras")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"]) | {"module": "trap_at_the_top"}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (members | {"config.json": json.dumps(config)}).items():
+            archive.writestr(name, content)
+    with pytest.raises(ModelError, match="comes from the Python module trap_at_the_top, which is not Keras"):
+        adopt_model(str(path), "", IMAGE, 4)
+    assert not ran.exists()
+
+
 def test_a_model_whose_weights_are_damaged_is_told(trained: keras.Model, tmp_path: Path) -> None:
     path = save(trained, tmp_path / "model.h5")
     with h5py.File(path, "a") as file:
@@ -201,4 +258,4 @@ def test_a_model_whose_weights_are_damaged_is_told(trained: keras.Model, tmp_pat
 
 def test_keras_own_classes_are_known_and_lambda_is_not() -> None:
     assert {"Conv2D", "DepthwiseConv2D", "BatchNormalization", "HeNormal", "L2", "MaxNorm", "InputLayer"} <= known_classes()
-    assert "Lambda" not in known_classes()
+    assert not {"Lambda", "IntegerLookup", "StringLookup", "TextVectorization"} & known_classes()

@@ -11,7 +11,7 @@ from edgepress.contracts.dataset import InputSpec
 from edgepress.contracts.stages import BuiltinModel, ModelChoice
 from edgepress.errors import ModelError
 from edgepress.models import mobilenet_v1_025
-from edgepress.models.keras import keras, set_seed, tf
+from edgepress.models.keras import keras, set_seed
 from edgepress.models.outputs import outputs_probabilities
 from edgepress.models.registry import build_model
 from edgepress.models.storage import load_model, save_model
@@ -113,33 +113,3 @@ def test_every_stage_applies(model: BuiltinModel, tmp_path: Path, monkeypatch: p
     )
     assert not outputs_probabilities(clustered)
     assert isinstance(tfmot.clustering.keras.strip_clustering(clustered), keras.Model)
-
-
-def _ending(kind: str) -> Any:
-    layers = keras.layers
-    x = keras.Input((4,), name="x")
-    y = layers.Dense(3, activation="softmax" if kind == "dense" else None)(x)
-    if kind == "layer":
-        y = layers.Softmax()(y)
-    if kind == "activation":
-        y = layers.Activation("softmax")(y)
-    if kind == "operation":
-        y = tf.nn.softmax(y)
-    return keras.Model(x, y)
-
-
-@pytest.mark.parametrize("kind", ["dense", "layer", "activation", "operation"])
-def test_a_softmax_is_seen_however_it_is_written(kind: str) -> None:
-    assert outputs_probabilities(_ending(kind))
-
-
-def test_a_softmax_is_seen_under_wrappers() -> None:
-    assert outputs_probabilities(tfmot.quantization.keras.quantize_model(_ending("dense")))
-    assert outputs_probabilities(tfmot.sparsity.keras.prune_low_magnitude(_ending("dense")))
-
-
-def test_other_endings_are_no_softmax() -> None:
-    x = keras.Input((4,))
-    assert not outputs_probabilities(keras.Model(x, keras.layers.Dense(3, activation="sigmoid")(x)))
-    with pytest.raises(ModelError, match="has 2 outputs"):
-        outputs_probabilities(keras.Model(x, [x, x]))

@@ -74,3 +74,68 @@ def test_a_preprocess_that_does_not_work_is_told(tmp_path: Path, hook: str, expe
     with pytest.raises(ModelError, match=expected) as raised:
         build_user_model(module(tmp_path, GOOD + hook), {}, IMAGE, 5)
     assert "\n" not in str(raised.value)
+
+
+OWN_LAYER = """
+class Scale(keras.layers.Layer):
+    def __init__(self, factor=2.0, **kwargs):
+        super().__init__(**kwargs)
+        self.factor = factor
+    def call(self, x):
+        return self.factor * x
+    def get_config(self):
+        return super().get_config() | {"factor": self.factor}
+
+def own(x):
+    return tf.nn.relu(x) + 1.0
+
+def build_model(s, n):
+    return keras.Sequential([keras.Input(s), keras.layers.Flatten(), LAYER, keras.layers.Dense(n)])
+"""
+HOOK = """
+def custom_objects():
+    return {"Scale": Scale, "own": own}
+"""
+
+
+def test_a_layer_of_ones_own_is_built_when_it_can_be_loaded_again(tmp_path: Path) -> None:
+    own = OWN_LAYER.replace("LAYER", "Scale(3.0)")
+    build_user_model(module(tmp_path, HEAD + own + HOOK), {}, IMAGE, 5)
+    registered = own.replace("class", "@keras.utils.register_keras_serializable()\nclass", 1)
+    build_user_model(module(tmp_path, HEAD + registered), {}, IMAGE, 5)
+    noisy = own.replace("self.factor * x", "self.factor * x + tf.random.normal(tf.shape(x))")
+    build_user_model(module(tmp_path, HEAD + noisy + HOOK), {}, IMAGE, 5)
+
+
+def test_a_model_of_several_inputs_is_built(tmp_path: Path) -> None:
+    text = (
+        "def build_model(shapes, n):\n"
+        "    given = {name: keras.Input(shape, name=name, dtype='int32') for name, shape in shapes.items()}\n"
+        "    parts = [keras.layers.Flatten()(keras.layers.Embedding(3, 2)(tensor)) for tensor in given.values()]\n"
+        "    return keras.Model(given, keras.layers.Dense(n)(keras.layers.Concatenate()(parts)))\n"
+    )
+    inputs = tuple(InputSpec(name=name, shape=(size,), dtype="int32") for name, size in (("b", 3), ("a", 2)))
+    assert build_user_model(module(tmp_path, HEAD + text), {}, inputs, 5).output_shape == (None, 5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "change", "expected"),
+    [
+        ("Scale(3.0)", (HOOK, ""), r'uses Scale, which is not Keras\' own, .*; define custom_objects\(\) to return {"Scale": Scale}'),
+        ("keras.layers.Activation(own)", ("", ""), r"uses own, a function, which a stored model cannot name; put it into a Layer class"),
+        (
+            "Scale(3.0)",
+            (' | {"factor": self.factor}', ""),
+            r"computes something else when it has been stored and loaded; a class of your own needs",
+        ),
+        ("Scale(factor=3.0)", ('"factor": self', '"facto": self'), r"cannot be stored and loaded again \(.*facto.*\); a class of your own"),
+        ("Scale(lambda x: x)", ("self.factor * x", "self.factor(x)"), r"cannot be stored and loaded again \("),
+    ],
+)
+def test_a_layer_that_cannot_be_loaded_again_is_told_before_training(
+    tmp_path: Path, layer: str, change: tuple[str, str], expected: str
+) -> None:
+    text = (OWN_LAYER.replace("LAYER", layer) + HOOK).replace(*change)
+    with pytest.raises(ModelError, match=rf"^module\.py:16: build_model: .*{expected}") as raised:
+        build_user_model(module(tmp_path, HEAD + text), {}, IMAGE, 5)
+    assert "\n" not in str(raised.value)

@@ -27,7 +27,7 @@ def write_digits(path: Path) -> DatasetDirectory:
     return write_dataset(path, {"image": (images / 16.0).reshape(-1, 8, 8, 1).astype(np.float32)}, labels)
 
 
-def write_dataset(path: Path, inputs: dict[str, NDArray[np.float32]], labels: NDArray[Any]) -> DatasetDirectory:
+def write_dataset(path: Path, inputs: dict[str, NDArray[Any]], labels: NDArray[Any]) -> DatasetDirectory:
     """The first examples of the arrays, split by ``COUNTS``."""
     start = 0
     for name, count in COUNTS.items():
@@ -40,7 +40,7 @@ def write_dataset(path: Path, inputs: dict[str, NDArray[np.float32]], labels: ND
     manifest = DatasetManifest(
         name="tiny",
         task="classification",
-        inputs=tuple(InputSpec(name=key, shape=array.shape[1:], dtype="float32") for key, array in inputs.items()),
+        inputs=tuple(InputSpec(name=key, shape=array.shape[1:], dtype=array.dtype.name) for key, array in inputs.items()),
         labels=tuple(str(label) for label in range(int(labels.max()) + 1)),
         slice_columns=(),
         counts=COUNTS,

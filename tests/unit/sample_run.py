@@ -237,7 +237,7 @@ def _stage(name: StageName, model: Model, curves: bool) -> StageRecord:
         {
             "stage": name,
             "settings": settings.get(name, {}) | ({"train": {"epochs": epochs, "learning_rate": 1e-3, "batch_size": 64}} if trains else {}),
-            "facts": facts.get(name, {"epochs_run": epochs, "best_epoch": epochs - 1}),
+            "facts": facts.get(name, {"epochs_run": epochs, "best_epoch": epochs}),
             "curves": {
                 "loss": tuple(float(value) for value in 1.9 - 1.7 * progress),
                 "accuracy": tuple(float(value) for value in accuracy + 0.012),

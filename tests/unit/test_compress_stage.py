@@ -21,7 +21,7 @@ from edgepress.contracts.dataset import DatasetManifest, InputSpec
 from edgepress.contracts.digest import digest_bytes, digest_tree
 from edgepress.contracts.files import write_json
 from edgepress.contracts.stages import PruneSettings
-from edgepress.errors import InputError, IntegrityError, StageError
+from edgepress.errors import InputError, IntegrityError, ModelError, StageError, StorageError
 
 DATASET_DIGEST = digest_bytes(b"the dataset")
 SETTINGS = PruneSettings()
@@ -104,15 +104,50 @@ def test_a_stage_error_makes_a_failed_candidate_and_leaves_nothing_half_written(
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["candidate.json"]
 
 
-def test_any_other_error_propagates_and_leaves_no_output(candidate: Path, dataset: Path, tmp_path: Path) -> None:
+class ResourceExhaustedError(Exception):
+    """Named as TensorFlow's, which is no OSError or MemoryError either."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        IntegrityError("model.h5: is damaged"),
+        StorageError("the store is away"),
+        ModelError("module.py:3: loss failed"),
+        OSError(28, "No space left on device"),
+        MemoryError(),
+        ResourceExhaustedError("OOM when allocating tensor"),
+        RuntimeError("Can't write data (file write failed: errno = 28, error message = 'No space left on device')"),
+    ],
+)
+def test_what_is_not_about_the_recipe_propagates_and_leaves_no_output(
+    candidate: Path, dataset: Path, tmp_path: Path, error: Exception
+) -> None:
     def break_(given: StageInput) -> StageResult:
         (given.work / "model.h5").write_bytes(b"half")
-        raise ZeroDivisionError("a bug")
+        raise error
 
     before = set(tmp_path.iterdir())
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(error)) as raised:
         run(candidate, dataset, tmp_path / "out", break_)
+    assert raised.value is error
     assert set(tmp_path.iterdir()) == before
+
+
+def test_what_nobody_foresaw_fails_the_candidate_and_is_logged_whole(
+    candidate: Path, dataset: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def break_(given: StageInput) -> StageResult:
+        (given.work / "model.h5").write_bytes(b"half")
+        raise ZeroDivisionError("one\nbug \ud800")
+
+    record = run(candidate, dataset, tmp_path / "out", break_)
+    assert record.failure is not None
+    assert record.failure.reason == "prune failed unexpectedly (ZeroDivisionError: one bug ?); the task's log has the traceback"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["candidate.json"]
+    (logged,) = caplog.records
+    assert logged.levelname == "ERROR"
+    assert "in break_" in caplog.text
 
 
 def test_the_record_says_what_was_done(candidate: Path, dataset: Path, tmp_path: Path) -> None:

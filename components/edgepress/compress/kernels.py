@@ -1,5 +1,6 @@
 """Reading weights back: how sparse and how clustered a Keras model's kernels really are."""
 
+import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,16 +22,29 @@ def leaf_layers(model: Any) -> Iterator[Any]:
 
 
 def kernels(model: Any) -> dict[str, NDArray[np.floating[Any]]]:
-    """Layer name -> its kernel, for every layer that has one; a layer with several has ``<layer>/<weight>`` for each.
+    """Layer name -> its kernel, for every layer that has one. A layer with several, as attention has, gives ``<layer>/<path>`` for each,
+    the path being that of the weight below the layer; of two that are named alike, the second ends in ``/2``.
 
     Layers wrapped for quantization go by the name they had before. Biases and scales are not kernels.
     """
     found: dict[str, NDArray[np.floating[Any]]] = {}
-    for layer in leaf_layers(model):
+    for layer in dict.fromkeys(leaf_layers(model)):  # a model that is called twice brings its layers twice
         name = str(layer.name).removeprefix(QUANTIZED_PREFIX)
-        own = [weight for weight in layer.weights if len(weight.shape) >= 2 and _is_kernel(_weight_name(weight))]
-        for weight in own:
-            found[name if len(own) == 1 else f"{name}/{_weight_name(weight)}"] = weight.numpy()
+        own = {path: weight for path, weight in weights_by_path(layer).items() if len(weight.shape) >= 2 and _is_kernel(_path(weight)[-1])}
+        for path, weight in own.items():
+            found[_unused(name if len(own) == 1 else f"{name}/{path}", found)] = weight.numpy()
+    return found
+
+
+def weights_by_path(layer: Any) -> dict[str, Any]:
+    """A layer's variables by their path below it, in its order: ``kernel``, ``query/kernel``; of two named alike the second ends in /2."""
+    found: dict[str, Any] = {}
+    name = str(layer.name).removeprefix(QUANTIZED_PREFIX)
+    for weight in layer.weights:
+        path = _path(weight)
+        # Some weights keep the name of a wrapper when it is gone.
+        below = path[path.index(name) + 1 :] if name in path[:-1] else path[min(1, len(path) - 1) :]
+        found[_unused("/".join(below), found)] = weight
     return found
 
 
@@ -50,8 +64,12 @@ def distinct_values_by_layer(values: Mapping[str, NDArray[np.floating[Any]]]) ->
     return {name: int(np.unique(array).size) for name, array in values.items()}
 
 
-def _weight_name(weight: Any) -> str:
-    return str(weight.name).split(":")[0].split("/")[-1]
+def _path(weight: Any) -> list[str]:
+    return str(weight.name).split(":")[0].split("/")
+
+
+def _unused(key: str, found: Mapping[str, Any]) -> str:
+    return key if key not in found else next(other for number in itertools.count(2) if (other := f"{key}/{number}") not in found)
 
 
 def _is_kernel(name: str) -> bool:

@@ -3,6 +3,9 @@
 Nothing here loads TensorFlow: most stages of most recipes only pass a candidate on.
 """
 
+import errno
+import logging
+import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -25,11 +28,13 @@ from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
 from edgepress.contracts.digest import digest_tree
 from edgepress.contracts.files import new_directory
 from edgepress.contracts.strict import StrictModel
-from edgepress.errors import IntegrityError, StageError
+from edgepress.errors import EdgePressError, IntegrityError, StageError
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import tell_candidate_failed, tell_figure
 from edgepress.telemetry import TASK_VALIDATION_ACCURACY
 from edgepress.train.checkpoint import Checkpoint, fingerprint
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,9 @@ def run_stage(
     """Run one stage from candidate directory to candidate directory.
 
     A candidate that failed before, or a recipe without settings for this stage, passes through. A ``StageError`` out of ``apply``
-    makes a failed candidate with its sentence as the reason; every other error propagates and leaves no output. ``state`` is where a
+    makes a failed candidate with its sentence as the reason, and so does an error that nobody foresaw, with its traceback in the log: other
+    recipes may do without what failed. EdgePress's other errors, and those of the machine (the system's, no memory, no space), would meet
+    the next recipe as well or say nothing about this one: they propagate and leave no output. ``state`` is where a
     stage that trains keeps checkpoints; it is emptied when the output is there.
 
     Raises:
@@ -109,7 +116,7 @@ def run_stage(
         started_from = fingerprint(stage, settings.model_dump_json(), digest_tree(candidate))
         given = StageInput(candidate=candidate, record=record, dataset=opened, work=work, state=state, started_from=started_from)
         try:
-            result = apply(given)
+            result = _foreseen(apply, given, stage)
         except StageError as error:
             _empty(work)
             tell_candidate_failed(str(error))
@@ -126,6 +133,32 @@ def run_stage(
             )
             write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), **result.digests}))
     Checkpoint(state).discard()
+
+
+def _foreseen(apply: Callable[[StageInput], StageResult], given: StageInput, stage: str) -> StageResult:
+    """Apply a stage.
+
+    Raises:
+        StageError: it raised one, or what is neither an error of EdgePress's nor one of the machine.
+    """
+    try:
+        return apply(given)
+    except EdgePressError:
+        raise
+    except Exception as error:
+        if _is_of_the_machine(error):
+            raise
+        logger.exception("%s failed in a way that was not foreseen", stage)
+        message = " ".join(str(error).split())[:300].encode(errors="replace").decode()
+        raise StageError(f"{stage} failed unexpectedly ({type(error).__name__}: {message}); the task's log has the traceback") from error
+
+
+def _is_of_the_machine(error: Exception) -> bool:
+    """Whether the system, its memory or its space is what failed."""
+    # TensorFlow has one error of its own for memory and space; h5py tells a full disk in the words of a RuntimeError.
+    if isinstance(error, (OSError, MemoryError)) or type(error).__name__ == "ResourceExhaustedError":
+        return True
+    return os.strerror(errno.ENOSPC) in str(error)
 
 
 def _carry_over(source: Path, destination: Path) -> None:

@@ -25,7 +25,7 @@ class DistillSettings(StrictModel):
 
     Attributes:
         teacher: only the baseline teaches.
-        student: the architecture to train; None distils into a fresh copy of the baseline's own.
+        student: the architecture to train, with a softmax if the baseline ends in one; None distils into a fresh copy of the baseline's.
         temperature: T above; softens both distributions.
         alpha: weight of the teacher's part.
     """

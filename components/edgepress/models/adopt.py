@@ -1,4 +1,8 @@
-"""Adopting a trained model that the user brings along. The file is not trusted: see ``saved_config``."""
+"""Adopting a trained model that the user brings along.
+
+The file is not trusted: what it may name is decided from its configuration (``saved_config``), and its weights may not lie in another file
+(``self_contained``). What is trusted is the code that then reads it: h5py, and of TensorFlow the restoring of variables from a checkpoint.
+"""
 
 import inspect
 import json
@@ -12,8 +16,8 @@ from edgepress.contracts.dataset import InputSpec
 from edgepress.contracts.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError, ModelError
 from edgepress.models.check import check_classifier
-from edgepress.models.keras import keras, tf
-from edgepress.models.saved_config import MODEL_CLASSES, SavedConfig, read_saved_config, refuse_unknown_objects
+from edgepress.models.keras import keras
+from edgepress.models.saved_config import LOOKUP_CLASSES, MODEL_CLASSES, SavedConfig, read_saved_config, refuse_unknown_objects
 from edgepress.models.source import copy_source
 from edgepress.storage import TASK_PATIENCE_S
 
@@ -30,7 +34,7 @@ def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], 
         num_classes: the dataset's number of classes.
 
     Raises:
-        ModelError: it is not such a model, would run code, or does not fit the dataset.
+        ModelError: it is not such a model, would run code or read another file, or does not fit the dataset.
         IntegrityError: the content does not have the digest.
         StorageError: the object store cannot be read.
     """
@@ -49,15 +53,18 @@ def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], 
         refuse_unknown_objects(saved.config, known_classes(), _names(keras.activations, inspect.isfunction), source)
         try:
             model = _load(copy, saved)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, OSError, AssertionError, tf.errors.OpError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             # Whatever a damaged or unusual file makes Keras stumble over.
             raise ModelError(f"{source}: Keras 2 cannot load it: {' '.join(str(error).split())[:300]}") from error
     return check_classifier(model, inputs, num_classes, source)
 
 
 def known_classes() -> frozenset[str]:
-    """Names of Keras' own layers (Lambda left out), initializers, regularizers and constraints."""
-    layers = _names(keras.layers, lambda value: inspect.isclass(value) and issubclass(value, keras.layers.Layer)) - {"Lambda"}
+    """Names of Keras' own layers (Lambda and lookups left out), initializers, regularizers and constraints."""
+    layers = _names(keras.layers, lambda value: inspect.isclass(value) and issubclass(value, keras.layers.Layer))
+    layers -= {"Lambda", *LOOKUP_CLASSES}
     return layers.union(*(_names(module, inspect.isclass) for module in (keras.initializers, keras.regularizers, keras.constraints)))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from edgepress.contracts.dataset import InputSpec
 from edgepress.errors import ModelError
 from edgepress.models.keras import keras
+from edgepress.models.outputs import outputs_probabilities
 
 
 def check_classifier(model: Any, inputs: tuple[InputSpec, ...], num_classes: int, origin: str) -> keras.Model:
@@ -40,6 +41,10 @@ def check_classifier(model: Any, inputs: tuple[InputSpec, ...], num_classes: int
             f"{origin}: model {model.name} outputs shape {_shown(shape)} an example, but the dataset has {num_classes} classes; "
             f"its last layer must have {num_classes} units"
         )
+    try:
+        outputs_probabilities(model)
+    except ModelError as error:
+        raise ModelError(f"{origin}: {error}") from error
     return model
 
 

@@ -26,18 +26,27 @@ def load_model(candidate_dir: Path) -> keras.Model:
     user_module = load_user_module(candidate_dir / MODULE_NAME)
     objects: dict[str, Any] = user_module.call_custom_objects() if user_module else {}
     try:
-        with h5py.File(path, "r") as file:
-            quantized = "Quantize" in str(file.attrs.get("model_config", ""))
-        with ExitStack() as scopes:
-            if quantized:
-                # Importing tfmot takes a second or more; float models do without.
-                from tensorflow_model_optimization.quantization.keras import quantize_scope
-
-                scopes.enter_context(quantize_scope(objects))
-            return keras.models.load_model(path, custom_objects=objects, compile=False)
+        return read_model(path, objects)
     except (OSError, ValueError, TypeError, KeyError) as error:
         reason = " ".join(str(error).split())[:300]
         raise IntegrityError(f"{path}: cannot be loaded as a Keras 2 model ({reason}); run the stage that wrote it again") from error
+
+
+def read_model(path: Path, objects: dict[str, Any]) -> keras.Model:
+    """Load a Keras model's file, uncompiled, with the user's objects and quantize layers known.
+
+    Raises:
+        Exception: whatever h5py or Keras raises for a file that is none, or for what it names and they do not know.
+    """
+    with h5py.File(path, "r") as file:
+        quantized = "Quantize" in str(file.attrs.get("model_config", ""))
+    with ExitStack() as scopes:
+        if quantized:
+            # Importing tfmot takes a second or more; float models do without.
+            from tensorflow_model_optimization.quantization.keras import quantize_scope
+
+            scopes.enter_context(quantize_scope(objects))
+        return keras.models.load_model(path, custom_objects=objects, compile=False)
 
 
 def save_model(model: keras.Model, candidate_dir: Path) -> None:

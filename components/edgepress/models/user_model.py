@@ -1,25 +1,78 @@
 """Building the model of a user's module."""
 
+import re
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from edgepress.contracts.candidate import KERAS_NAME
 from edgepress.contracts.dataset import InputSpec
 from edgepress.errors import ModelError
 from edgepress.models.check import check_classifier
 from edgepress.models.keras import keras, tf
+from edgepress.models.storage import read_model, save_model
 from edgepress.models.user_module import UserModule, first_line
+
+TOLERANCE = 1e-4
+COMPLETE_CONFIG = "a class of your own needs a get_config() that returns all arguments of its constructor"
 
 
 def build_user_model(user_module: UserModule, params: Mapping[str, Any], inputs: tuple[InputSpec, ...], num_classes: int) -> keras.Model:
     """Call ``build_model(input_shape, num_classes, **params)``; ``input_shape`` is what ``preprocess`` gives (a dict for several inputs).
 
+    The model is stored and loaded once, as later stages will: what does not survive that is told before it is trained.
+
     Raises:
-        ModelError: a hook fails, or the model does not fit; the message names the line of the user's file.
+        ModelError: a hook fails, or the model does not fit or cannot be stored and loaded; the message names the line of the user's file.
     """
     inputs = preprocessed_inputs(user_module, inputs)
     shapes: Any = inputs[0].shape if len(inputs) == 1 else {spec.name: spec.shape for spec in inputs}
     model = user_module.call("build_model", shapes, num_classes, **params)
-    return check_classifier(model, inputs, num_classes, f"{user_module.shown_as}:{first_line(user_module.build_model)}: build_model")
+    origin = f"{user_module.shown_as}:{first_line(user_module.build_model)}: build_model"
+    check_classifier(model, inputs, num_classes, origin)
+    _check_stored(model, user_module, origin)
+    return model
+
+
+def _check_stored(model: keras.Model, user_module: UserModule, origin: str) -> None:
+    """Store the model and load it again.
+
+    Raises:
+        ModelError: that fails, or gives a model that computes something else.
+    """
+    objects = user_module.call_custom_objects()
+    with tempfile.TemporaryDirectory(prefix="edgepress-model-") as folder:
+        try:
+            save_model(model, Path(folder))
+            loaded = read_model(Path(folder) / KERAS_NAME, objects)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise ModelError(f"{origin}: {_why_not_stored(' '.join(str(error).split()))}") from error
+    draws = np.random.default_rng(0)
+    x = [tf.cast(draws.random((2, *tensor.shape[1:])), tensor.dtype) for tensor in model.inputs]
+    once, again, stored = (np.asarray(each(x if len(x) > 1 else x[0], training=False)) for each in (model, model, loaded))
+    # A model that draws random numbers cannot be compared.
+    if np.array_equal(once, again, equal_nan=True) and not np.allclose(once, stored, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
+        raise ModelError(f"{origin}: the model computes something else when it has been stored and loaded; {COMPLETE_CONFIG}")
+
+
+def _why_not_stored(message: str) -> str:
+    """What Keras's message means for the user's file, and what to do."""
+    unknown = re.search(r"Unknown [\w ]+: '?([\w.>]+)'?", message)
+    if unknown is not None and unknown[1] == "function":
+        named = re.search(r"'class_name': 'function', 'config': '([^']+)'", message)
+        function = named[1] if named else "a function"
+        return f"uses {function}, a function, which a stored model cannot name; put it into a Layer class, and that into custom_objects()"
+    if unknown is not None:
+        return (
+            f"uses {unknown[1]}, which is not Keras' own, and a stored model cannot be loaded without it; "
+            f'define custom_objects() to return {{"{unknown[1]}": {unknown[1]}}}, together with every other such class'
+        )
+    return f"the model cannot be stored and loaded again ({message[:300]}); {COMPLETE_CONFIG}"
 
 
 def preprocessed_inputs(user_module: UserModule | None, inputs: tuple[InputSpec, ...]) -> tuple[InputSpec, ...]:

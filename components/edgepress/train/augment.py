@@ -22,7 +22,7 @@ def shift_images(images: Any, seed: Any, *, flip: bool, max_shift_pixels: int = 
     size = max_shift_pixels
     shape = tf.shape(images)
     batch, height, width = shape[0], shape[1], shape[2]
-    draws = tf.random.stateless_uniform([3, batch], seed, maxval=2 * size + 1, dtype=tf.int32)
+    draws = tf.random.stateless_uniform([2, batch], seed, maxval=2 * size + 1, dtype=tf.int32)
     mirrored = tf.random.stateless_uniform([batch], seed + 1, maxval=2, dtype=tf.int32) == 1 if flip else tf.zeros([batch], tf.bool)
     columns = tf.tile(tf.range(width)[tf.newaxis], [batch, 1])
     columns = tf.where(mirrored[:, tf.newaxis], width - 1 - columns, columns) + draws[1][:, tf.newaxis]

@@ -75,7 +75,7 @@ def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module
             "epochs_run": result.epochs_run,
             "best_epoch": result.best_epoch,
             "steps": result.steps,
-            "val_accuracy": result.curves["val_accuracy"][result.best_epoch],
+            "val_accuracy": result.val_accuracy,
         },
         curves=result.curves,
     )

@@ -1,6 +1,8 @@
 """Batches of a dataset directory as ``tf.data``: shuffled and augmented for training, in order for validation.
 
-The order and the augmentation of epoch e follow from (seed, e) alone, so that a resumed training sees what it would have seen.
+The order and the built-in augmentation of epoch e follow from (seed, e) alone, so that a resumed training sees what it would have seen.
+A module's ``augment`` sees the same batches. What it draws itself, with ``tf.random.normal`` say, is the same in two trainings that run
+through, but not after a resumption: TensorFlow's stateful generators count from the start of the process.
 """
 
 from collections.abc import Mapping

@@ -55,9 +55,9 @@ class EpochEnd(keras.callbacks.Callback):
         """Record the epoch.
 
         Raises:
-            StageError: a loss is NaN or infinite.
+            StageError: a loss or a metric is NaN or infinite, or a metric gives more than one number.
         """
-        values = {name: float(value) for name, value in (logs or {}).items() if not name.startswith("val_")}
+        values = {name: single_number(name, value) for name, value in (logs or {}).items() if not name.startswith("val_")}
         values |= self._validate()
         values["learning_rate"] = current_learning_rate(self.model.optimizer)
         for name in ("loss", "val_loss"):
@@ -67,9 +67,12 @@ class EpochEnd(keras.callbacks.Callback):
                     f"lower train.learning_rate (now {self._settings.learning_rate:g})"
                 )
         for name, value in values.items():
+            if not math.isfinite(value):
+                raise StageError(f"metric {name} is {value} after epoch {epoch + 1}; make metrics() of the module give a finite number")
+        for name, value in values.items():
             self._state.curves.setdefault(name, []).append(value)
         accuracies = self._state.curves["val_accuracy"]
-        if best_epoch(accuracies, self._counts_from_epoch) == epoch:
+        if best_index(accuracies, self._counts_from_epoch) == epoch:
             self._state.best = self._kept_model.get_weights()
         self._state.weights = [np.asarray(variable) for variable in self._tracked]
         self._state.optimizer = [np.asarray(variable) for variable in self.model.optimizer.variables]
@@ -98,7 +101,19 @@ def _scalar_metadata() -> Any:
     return tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
 
 
-def best_epoch(val_accuracies: list[float], counts_from_epoch: int = 0) -> int | None:
+def single_number(name: str, value: Any) -> float:
+    """A metric's value.
+
+    Raises:
+        StageError: it is not one number.
+    """
+    array = np.asarray(value)
+    if array.size != 1:
+        raise StageError(f"metric {name} gives shape {list(array.shape)}; metrics() of the module must give metrics of one number each")
+    return float(array.reshape(()))
+
+
+def best_index(val_accuracies: list[float], counts_from_epoch: int = 0) -> int | None:
     """Index of the first epoch with the highest validation accuracy among those that count; None before the first of them has ended."""
     counting = val_accuracies[counts_from_epoch:]
     return counts_from_epoch + int(np.argmax(counting)) if counting else None
@@ -106,7 +121,7 @@ def best_epoch(val_accuracies: list[float], counts_from_epoch: int = 0) -> int |
 
 def stops_early(val_accuracies: list[float], settings: TrainSettings, counts_from_epoch: int = 0) -> bool:
     """Whether as many epochs as the settings' patience have followed the best one."""
-    best, patience = best_epoch(val_accuracies, counts_from_epoch), settings.early_stopping_patience
+    best, patience = best_index(val_accuracies, counts_from_epoch), settings.early_stopping_patience
     return best is not None and patience is not None and len(val_accuracies) - 1 - best >= patience
 
 

@@ -13,7 +13,7 @@ from edgepress.models.outputs import default_loss
 from edgepress.models.user_module import UserModule, first_line
 from edgepress.train.batches import steps_per_epoch, train_batches, validation_batches
 from edgepress.train.checkpoint import Checkpoint, TrainingState, fingerprint
-from edgepress.train.epoch_end import EpochEnd, best_epoch, stops_early
+from edgepress.train.epoch_end import EpochEnd, best_index, single_number, stops_early
 
 __all__ = ["FitResult", "fit", "steps_per_epoch", "validate"]
 
@@ -25,7 +25,7 @@ class FitResult:
     Attributes:
         curves: per-epoch values: loss, accuracy, val_loss, val_accuracy, learning_rate (of the epoch's last step), and the user's metrics.
         epochs_run: finished epochs, those before a resumption included.
-        best_epoch: index from 0 of the epoch that was kept: the highest validation accuracy among those that count.
+        best_epoch: number, from 1 as in the log, of the epoch that was kept: the highest validation accuracy among those that count.
         steps: optimizer steps in all.
     """
 
@@ -33,6 +33,11 @@ class FitResult:
     epochs_run: int
     best_epoch: int
     steps: int
+
+    @property
+    def val_accuracy(self) -> float:
+        """Validation accuracy of the epoch that was kept."""
+        return self.curves["val_accuracy"][self.best_epoch - 1]
 
 
 def fit(
@@ -52,8 +57,9 @@ def fit(
     """Train a model in place on the training split; the validation split selects the epoch that is kept.
 
     Killed and called again with the same arguments, it goes on after its last finished epoch with all variables of the model and the
-    optimizer as they were, the same order of examples and the same augmentation. The result then differs from an uninterrupted one only as
-    two uninterrupted ones do (threads add up in any order), except that layers that draw random numbers, such as Dropout, draw others.
+    optimizer as they were, the same order of examples and the same built-in augmentation. The result then differs from an uninterrupted one
+    only as two uninterrupted ones do (threads add up in any order), except that what draws random numbers of its own, Dropout or the
+    module's ``augment``, draws others.
 
     Args:
         model: what is kept, and what is validated after each epoch.
@@ -71,7 +77,7 @@ def fit(
         log_dir: for TensorBoard.
 
     Raises:
-        StageError: the loss turned NaN or infinite.
+        StageError: the loss or a metric turned NaN or infinite, or a metric gives more than one number.
         ConfigError: ``augment`` does not suit the dataset.
         ModelError: a hook of the user's module fails.
         IntegrityError: the state is damaged.
@@ -128,22 +134,26 @@ def fit(
                 ),
             ],
         )
-    best = best_epoch(current.curves["val_accuracy"], counts_from_epoch)
+    best = best_index(current.curves["val_accuracy"], counts_from_epoch)
     assert best is not None, "early stopping waits for an epoch that counts"
     model.set_weights(current.best)
     epochs_run = len(current.curves["loss"])
     return FitResult(
         curves={name: tuple(values) for name, values in current.curves.items()},
         epochs_run=epochs_run,
-        best_epoch=best,
+        best_epoch=best + 1,
         steps=epochs_run * steps,
     )
 
 
 def validate(model: keras.Model, batches: Any) -> dict[str, float]:
-    """val_loss, val_accuracy and the user's metrics of a compiled model on batches (x, labels)."""
+    """val_loss, val_accuracy and the user's metrics of a compiled model on batches (x, labels).
+
+    Raises:
+        StageError: a metric gives something else than one number.
+    """
     values = model.evaluate(batches, verbose=0, return_dict=True)
-    return {f"val_{name}": float(value) for name, value in values.items()}
+    return {f"val_{name}": single_number(f"val_{name}", value) for name, value in values.items()}
 
 
 def build_optimizer(settings: TrainSettings, total_steps: int) -> keras.optimizers.Optimizer:

@@ -7,7 +7,7 @@ from tensorflow_model_optimization.clustering.keras import CentroidInitializatio
 from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
 from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
-from edgepress.compress.kernels import distinct_values_by_layer, kernels, leaf_layers, sparsity, sparsity_by_layer
+from edgepress.compress.kernels import distinct_values_by_layer, kernels, leaf_layers, sparsity, sparsity_by_layer, weights_by_path
 from edgepress.compress.stage import StageInput, StageResult
 from edgepress.compress.wrapping import wrap_layers
 from edgepress.contracts.candidate import MODULE_NAME
@@ -71,7 +71,8 @@ def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResu
         state=given.state,
         started_from=given.started_from,
     )
-    stripped = strip_clustering(model)
+    stripped = load_model(given.candidate)
+    _move_weights(strip_clustering(model), stripped)
     everything = kernels(stripped)
     clustered = {name: kernel for name, kernel in everything.items() if name.split("/")[0] in wrappers}
     save_model(stripped, given.work)
@@ -81,13 +82,27 @@ def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResu
         "preserved_sparsity": keep_zeros,
         "epochs_run": fitted.epochs_run,
         "best_epoch": fitted.best_epoch,
-        "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
+        "val_accuracy": fitted.val_accuracy,
     }
     if keep_zeros:
         facts["sparsity_before"] = sparsity({name: before[name] for name in clustered})
         facts["sparsity"] = sparsity(clustered)
         facts["sparsity_by_layer"] = sparsity_by_layer(clustered)
     return StageResult(facts=facts, curves=fitted.curves)
+
+
+def _move_weights(source: Any, target: Any) -> None:
+    """Give a model the weights of another of the same layers, by their paths.
+
+    Stripping leaves the weights of an attention layer in another order, and a stored model is loaded by their order.
+    """
+    for own, other in zip(leaf_layers(source), leaf_layers(target), strict=True):
+        values, variables = weights_by_path(own), weights_by_path(other)
+        if values.keys() != variables.keys():
+            other.set_weights(own.get_weights())
+            continue
+        for path, variable in variables.items():
+            variable.assign(values[path])
 
 
 def _is_clusterable(layer: Any, number_of_clusters: int) -> bool:

@@ -9,8 +9,10 @@ from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import DistillSettings
 from edgepress.errors import ModelError, StageError
 from edgepress.models.keras import keras, set_seed
+from edgepress.models.outputs import outputs_probabilities
 from edgepress.models.registry import build_model
 from edgepress.models.storage import load_model, save_model
+from edgepress.models.user_model import preprocessed_inputs
 from edgepress.models.user_module import UserModule, load_user_module
 from edgepress.train.fit import fit
 
@@ -43,27 +45,26 @@ def distill_candidate(given: StageInput, settings: DistillSettings) -> StageResu
             "student_parameters": int(student.count_params()),
             "epochs_run": fitted.epochs_run,
             "best_epoch": fitted.best_epoch,
-            "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
+            "val_accuracy": fitted.val_accuracy,
         },
         curves=fitted.curves,
     )
 
 
 def _student(teacher: Any, given: StageInput, settings: DistillSettings, user_module: UserModule | None) -> Any:
+    """A model to train, whose outputs mean what the teacher's do: the module's loss and metrics are written for those, and whoever runs the
+    release can take either model."""
     if settings.student is None:
         return fresh_copy(teacher, user_module.call_custom_objects() if user_module else {})
     manifest = given.dataset.manifest
-    inputs = manifest.inputs
-    if user_module is not None and user_module.preprocess is not None:
-        shapes = {name: tuple(shape[1:]) for name, shape in zip(teacher.input_names, _input_shapes(teacher), strict=True)}
-        inputs = tuple(
-            spec.model_copy(update={"shape": shapes.get(spec.name, next(iter(shapes.values())) if len(shapes) == 1 else spec.shape)})
-            for spec in inputs
-        )
+    inputs = preprocessed_inputs(user_module, manifest.inputs)
     try:
-        return build_model(settings.student, inputs, len(manifest.labels))
+        student = build_model(settings.student, inputs, len(manifest.labels))
     except ModelError as error:
         raise StageError(f"distill.student: {error}") from error
+    if not outputs_probabilities(teacher):
+        return student
+    return keras.Model(student.input, keras.layers.Softmax(name="probabilities")(student.output), name=student.name)
 
 
 def fresh_copy(model: Any, custom_objects: dict[str, Any]) -> Any:
@@ -85,7 +86,3 @@ def _take_over_unlearned(source: Any, copy: Any) -> None:
             _take_over_unlearned(own, fresh)
         elif own.weights and not own.trainable_weights:
             fresh.set_weights(own.get_weights())
-
-
-def _input_shapes(model: Any) -> list[tuple[int | None, ...]]:
-    return [tuple(tensor.shape) for tensor in model.inputs]

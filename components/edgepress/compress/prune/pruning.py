@@ -74,7 +74,7 @@ def prune_candidate(given: StageInput, settings: PruneSettings) -> StageResult:
             "steps": fitted.steps,
             "epochs_run": fitted.epochs_run,
             "best_epoch": fitted.best_epoch,
-            "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
+            "val_accuracy": fitted.val_accuracy,
         },
         curves=fitted.curves,
     )

@@ -51,7 +51,7 @@ def quantize_candidate(given: StageInput, settings: QuantizeSettings) -> StageRe
         "scheme": preservation.scheme,
         "epochs_run": fitted.epochs_run,
         "best_epoch": fitted.best_epoch,
-        "val_accuracy": fitted.curves["val_accuracy"][fitted.best_epoch],
+        "val_accuracy": fitted.val_accuracy,
     }
     after = kernels(model)
     pruned = {name: kernel for name, kernel in after.items() if name.split("/")[0] in preservation.pruned}

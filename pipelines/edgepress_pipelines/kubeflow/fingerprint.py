@@ -7,8 +7,7 @@ from typing import Any
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.digest import digest_bytes, digest_file
 from edgepress.contracts.last_verdict import Fingerprint
-from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.dataset_source import digest_source
+from edgepress.ingest.source_digest import digest_in_place
 from edgepress_pipelines.kubeflow.image_lock import TASK_IMAGES, ImageLock
 
 _PIPELINE_FUNCTION = Path(__file__).parents[1] / "compress_and_release.py"
@@ -30,7 +29,7 @@ def take_fingerprint(config: PipelineConfig, lock: ImageLock) -> Fingerprint:
         StorageError: the object store cannot be reached or refuses.
     """
     return Fingerprint(
-        dataset=digest_source(config.dataset.source, "dataset.source"),
+        dataset=digest_in_place(config.dataset.source, "dataset.source"),
         code=_digest_code(lock),
         config=digest_bytes(_canonical(configuration_that_matters(config))),
     )
@@ -50,9 +49,9 @@ def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
     """
     matters: dict[str, Any] = config.model_dump(mode="json", exclude={"schedule": True, "resources": True, "dataset": {"source"}})
     if config.baseline.module is not None:
-        matters["baseline"]["module"] = digest_source(config.baseline.module, "baseline.module")
+        matters["baseline"]["module"] = digest_in_place(config.baseline.module, "baseline.module")
     if config.baseline.from_ is not None:
-        matters["baseline"]["from"] = digest_source(config.baseline.from_, "baseline.from")
+        matters["baseline"]["from"] = digest_in_place(config.baseline.from_, "baseline.from")
     kubeflow = config.resources.kubeflow
     matters["measured_on"] = {
         "evaluator": kubeflow.evaluator.model_dump(mode="json", include={"cpu", "accelerator"}),
@@ -62,10 +61,7 @@ def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
 
 
 def _digest_code(lock: ImageLock) -> str:
-    absent = [name for name in TASK_IMAGES if name not in lock.digests]
-    if absent:
-        raise InputError(f"the image lock has no {absent[0]}; write it again with `make images PUSH=registry/prefix`")
-    pulled = {name: lock.digests[name].rpartition("@")[2] for name in TASK_IMAGES}
+    pulled = {name: lock.reference(name).rpartition("@")[2] for name in TASK_IMAGES}
     return digest_bytes(_canonical({"images": pulled, "pipeline": digest_file(_PIPELINE_FUNCTION)}))
 
 

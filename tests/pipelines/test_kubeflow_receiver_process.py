@@ -19,7 +19,7 @@ from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
+from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, take_fingerprint
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.foreground import heed_interrupts
@@ -67,8 +67,9 @@ def project(store: EmbeddedStore, tmp_path: Path) -> Path:
 
 def judge(project: Path, run_id: str = "run-1") -> None:
     """Write the verdict of a run on what there is now."""
-    fingerprint = take_fingerprint(load_config(project / "config.yaml"), read_image_lock(project / "lock.yaml"))
-    record = LastVerdict(run_id=run_id, fingerprint=fingerprint, outcome="rejected")
+    config = load_config(project / "config.yaml")
+    fingerprint = take_fingerprint(config, read_image_lock(project / "lock.yaml"), dataset=digest_dataset(config))
+    record = LastVerdict(run_id=run_id, started_unix_s=1.0, fingerprint=fingerprint, outcome="rejected")
     open_store("s3://edgepress/runs")[0].put_bytes(f"runs/{last_verdict_key('pets')}", record.model_dump_json().encode())
 
 
@@ -137,7 +138,7 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
     ("options", "expected"),
     [
         (("--set", "dataset.source=s3://data/absent"), "dataset.source: s3://data/absent: the store holds nothing there"),
-        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is not set"),
+        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is missing"),
         (("--image-lock", "absent.yaml"), "absent.yaml: there is no image lock"),
         (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
         (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),

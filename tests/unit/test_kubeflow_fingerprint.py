@@ -13,7 +13,7 @@ from edgepress.ingest.source_digest import digest_in_place
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.fingerprint import run_fingerprint, take_fingerprint
+from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, take_fingerprint
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from tests.unit.store_environment import only
 
@@ -47,7 +47,8 @@ def project(tmp_path: Path) -> Path:
 
 
 def taken(project: Path, *overrides: str, with_lock: ImageLock | None = None) -> Fingerprint:
-    return take_fingerprint(load_config(project / "config.yaml", overrides), with_lock or lock())
+    config = load_config(project / "config.yaml", overrides)
+    return take_fingerprint(config, with_lock or lock(), dataset=digest_dataset(config))
 
 
 @pytest.mark.parametrize(
@@ -121,10 +122,13 @@ def test_code_is_the_images_of_tasks_wherever_they_are_pulled_from(project: Path
 
 
 def test_the_parameter_is_read_back_as_it_was(project: Path) -> None:
-    text = run_fingerprint(load_config(project / "config.yaml"), lock())
-    assert Fingerprint.from_parameter(text) == taken(project)
-    assert len(text) < 300
-    for other in ("", "sha256:1", "{}", text.replace("sha256", "md5")):
+    complete, open_end = taken(project), take_fingerprint(load_config(project / "config.yaml"), lock())
+    assert Fingerprint.from_parameter(complete.as_parameter()) == complete
+    assert Fingerprint.from_parameter(open_end.as_parameter()) == open_end
+    assert complete.dataset is not None
+    assert open_end.of_dataset(complete.dataset) == complete
+    assert len(complete.as_parameter()) < 300
+    for other in ("", "sha256:1", "{}", complete.as_parameter().replace("sha256", "md5")):
         assert Fingerprint.from_parameter(other) is None
 
 

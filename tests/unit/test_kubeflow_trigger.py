@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepress import images
+from edgepress.contracts.kubeflow import DataVolume
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
+from edgepress.contracts.verdict import Outcome
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError, StorageError
 from edgepress.storage import ObjectStore, open_store
 from edgepress.storage.filesystem import FilesystemStore
@@ -17,7 +19,7 @@ from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow import trigger
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.start_claim import POLL_INTERVAL_S, Clock, StartClaim, claim_start
-from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, read_last_verdict, start_if_due
+from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
 from edgepress_pipelines.kubeflow.trigger_decision import (
     MAX_FAILURES,
     AlreadyRunning,
@@ -35,30 +37,33 @@ def digest(number: int) -> str:
 
 
 def fingerprint(dataset: int = 0, code: int = 0, config: int = 0) -> Fingerprint:
-    return Fingerprint(dataset=digest(dataset), code=digest(code), config=digest(config))
+    return Fingerprint(code=digest(code), configuration=digest(config), dataset=digest(dataset))
+
+
+def verdict(of: Fingerprint | None, outcome: Outcome = "rejected", run_id: str = "before") -> LastVerdict:
+    return LastVerdict(run_id=run_id, started_unix_s=1.0, fingerprint=of, outcome=outcome)
 
 
 fingerprints = st.builds(fingerprint, st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))
 states: st.SearchStrategy[RunState] = st.sampled_from(["active", "succeeded", "failed", "stopped"])
-verdicts = st.none() | st.builds(
-    LastVerdict,
-    run_id=st.just("before"),
-    fingerprint=st.none() | fingerprints,
-    outcome=st.sampled_from(["passed", "rejected", "inconclusive"]),
-)
+verdicts = st.none() | st.builds(verdict, st.none() | fingerprints, st.sampled_from(["passed", "rejected", "inconclusive"]))
+datasets = st.none() | st.integers(0, 1).map(digest)
 
 
-@given(fingerprints, verdicts, st.lists(states, max_size=6), st.booleans())
-def test_every_decision_has_its_ground(now: Fingerprint, last: LastVerdict | None, found: list[RunState], force: bool) -> None:
-    runs = [KnownRun(f"run-{number}", state) for number, state in enumerate(found)]
+@given(fingerprints, verdicts, st.lists(st.tuples(states, datasets), max_size=6), st.booleans())
+def test_every_decision_has_its_ground(
+    now: Fingerprint, last: LastVerdict | None, found: list[tuple[RunState, str | None]], force: bool
+) -> None:
+    runs = [KnownRun(f"run-{number}", state, dataset) for number, (state, dataset) in enumerate(found)]
     decision = decide(now, last, runs, force=force)
-    same = last is not None and last.fingerprint == now
-    hopeless = found[:1] == ["stopped"] or (len(found) >= MAX_FAILURES and set(found[:MAX_FAILURES]) == {"failed"})
-    if "active" in found:
-        assert decision == AlreadyRunning(f"run-{found.index('active')}")
+    in_the_way = [run for run in runs if run.state == "active" and run.dataset in (None, now.dataset)]
+    ended = [state for state, dataset in found if dataset == now.dataset]
+    hopeless = ended[:1] == ["stopped"] or (len(ended) >= MAX_FAILURES and set(ended[:MAX_FAILURES]) == {"failed"})
+    if in_the_way:
+        assert decision == AlreadyRunning(in_the_way[0].run_id, surely=in_the_way[0].dataset is not None)
     elif force:
         assert isinstance(decision, Start)
-    elif same:
+    elif last is not None and last.fingerprint == now:
         assert isinstance(decision, Unchanged)
     elif hopeless:
         assert isinstance(decision, GivenUp)
@@ -67,6 +72,23 @@ def test_every_decision_has_its_ground(now: Fingerprint, last: LastVerdict | Non
     if not isinstance(decision, AlreadyRunning):
         assert decision.reason
         assert "\n" not in decision.reason
+
+
+def test_what_a_run_saw_counts_once_its_verdict_says_it() -> None:
+    """A schedule's run says nothing about the dataset before; another one's source may have changed before its ingest looked."""
+    now = fingerprint(dataset=1)
+    for known in (None, digest(1)):
+        run = KnownRun("scheduled", "active", known)
+        assert decide(now, verdict(fingerprint(), run_id="scheduled"), [run]) == Start(
+            "the dataset changed since the verdict of run scheduled (rejected)"
+        )
+        releasing = decide(now, verdict(fingerprint(dataset=1), "passed", run_id="scheduled"), [run])
+        assert releasing == AlreadyRunning("scheduled", surely=True)
+
+
+def test_failures_on_data_that_nobody_knows_are_not_held_against_this_one() -> None:
+    unknown = [KnownRun(f"run-{number}", "failed", None) for number in range(MAX_FAILURES)]
+    assert decide(fingerprint(), None, unknown) == Start("there is no verdict yet")
 
 
 @pytest.mark.parametrize(
@@ -78,8 +100,7 @@ def test_every_decision_has_its_ground(now: Fingerprint, last: LastVerdict | Non
     ],
 )
 def test_what_changed_is_said(now: Fingerprint, expected: str) -> None:
-    last = LastVerdict(run_id="before", fingerprint=fingerprint(), outcome="rejected")
-    assert decide(now, last, []) == Start(expected)
+    assert decide(now, verdict(fingerprint()), []) == Start(expected)
 
 
 CONFIG = """
@@ -102,14 +123,12 @@ class Cluster:
     def __init__(self) -> None:
         self.runs: list[tuple[Fingerprint, KnownRun]] = []
 
-    def runs_of(self, wanted: Fingerprint) -> Sequence[KnownRun]:
-        return [run for fingerprint, run in reversed(self.runs) if fingerprint == wanted]
+    def runs_of(self, now: Fingerprint) -> Sequence[KnownRun]:
+        return [run for given, run in reversed(self.runs) if (given.code, given.configuration) == (now.code, now.configuration)]
 
-    def start_run(self, parameter: str) -> str:
-        started = Fingerprint.from_parameter(parameter)
-        assert started is not None
+    def start_run(self, given: Fingerprint) -> str:
         run_id = f"run-{len(self.runs) + 1}"
-        self.runs.append((started, KnownRun(run_id, "active")))
+        self.runs.append((given, KnownRun(run_id, "active", given.dataset)))
         return run_id
 
     def end(self, state: RunState) -> KnownRun:
@@ -133,7 +152,7 @@ class Project:
 
     def judge(self, outcome: str, fingerprint: Fingerprint | None) -> None:
         run = self.cluster.end("succeeded")
-        record = LastVerdict.model_validate({"run_id": run.run_id, "fingerprint": fingerprint, "outcome": outcome})
+        record = LastVerdict.model_validate({"run_id": run.run_id, "started_unix_s": 1.0, "fingerprint": fingerprint, "outcome": outcome})
         self.store.put_bytes(f"prefix/{last_verdict_key('digits')}", record.model_dump_json().encode())
 
 
@@ -196,7 +215,7 @@ def test_a_run_that_ends_while_the_claim_is_awaited_is_not_repeated(project: Pro
         nonlocal looks
         looks += 1
         if looks == 2:
-            project.cluster.start_run(wanted.as_parameter())
+            project.cluster.start_run(wanted)
             project.judge("passed", wanted)
             return []
         return project.cluster.runs_of(wanted)
@@ -206,7 +225,7 @@ def test_a_run_that_ends_while_the_claim_is_awaited_is_not_repeated(project: Pro
 
 
 def test_a_start_that_fails_leaves_the_claim_to_the_next(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(parameter: str) -> str:
+    def refuse(given: Fingerprint) -> str:
         raise StorageError("refused")
 
     monkeypatch.setattr(project.cluster, "start_run", refuse)
@@ -217,13 +236,49 @@ def test_a_start_that_fails_leaves_the_claim_to_the_next(project: Project, monke
     assert project.trigger().started_run_id == "run-1"
 
 
+def test_a_scheduled_run_in_progress_is_waited_for(project: Project) -> None:
+    first = project.trigger().fingerprint
+    project.judge("rejected", first)
+    project.cluster.start_run(Fingerprint(code=first.code, configuration=first.configuration))
+    waiting = project.trigger(force=True)
+    assert waiting.message == "nothing to do: run run-2 of the same code and configuration is in progress, maybe on the same data"
+    assert waiting.exit_code == EXIT_DONE
+    assert project.trigger("gate.accuracy.max_drop=0.05").started_run_id == "run-3"
+
+
+def test_a_source_that_cannot_be_seen_is_refused_before_anybody_is_asked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trigger, "open_store", lambda uri: pytest.fail("the store was opened"))
+    volume = "resources.kubeflow.data_volume={claim_name: pets, mount_path: /mnt/nowhere-here}"
+    with pytest.raises(ConfigError) as refused:
+        project.trigger(volume, "dataset.source=/mnt/nowhere-here/pets")
+    assert str(refused.value) == (
+        "dataset.source: /mnt/nowhere-here/pets is not here, so trigger cannot see whether it changed; mount the volume of pets at "
+        "/mnt/nowhere-here where trigger runs, give s3://bucket/..., or start runs with `edgepress schedule`"
+    )
+
+
+def test_a_source_on_a_volume_that_is_here_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "pets.npz").write_bytes(b"one")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    overrides = [f"dataset.source={tmp_path / 'pets.npz'}", "resources.kubeflow.storage_uri=s3://bucket/prefix"]
+    config = load_config(tmp_path / "config.yaml", overrides)
+    # Of the test's own folder a configuration could not be read: no pod may have a volume at /tmp.
+    volume = DataVolume.model_construct(claim_name="pets", mount_path=str(tmp_path))
+    kubeflow = config.resources.kubeflow.model_copy(update={"data_volume": volume})
+    config = config.model_copy(update={"resources": config.resources.model_copy(update={"kubeflow": kubeflow})})
+    assert check_trigger_config(config) == "s3://bucket/prefix"
+    (tmp_path / "pets.npz").unlink()
+    with pytest.raises(ConfigError, match=r"pets\.npz is not here"):
+        check_trigger_config(config)
+
+
 def test_storage_has_to_be_named(project: Project) -> None:
-    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is not set"):
+    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is missing"):
         project.trigger("resources.kubeflow.storage_uri=null")
 
 
 def test_a_record_of_another_version_is_an_error_and_no_change(project: Project) -> None:
-    project.store.put_bytes(f"prefix/{last_verdict_key('digits')}", b'{"schema_version": 2}')
+    project.store.put_bytes(f"prefix/{last_verdict_key('digits')}", b'{"schema_version": 1}')
     with pytest.raises(IntegrityError, match="delete it"):
         read_last_verdict(project.store, "prefix", "digits")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from pydantic import ValidationError
@@ -10,19 +11,20 @@ from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError
 from edgepress.storage import ObjectStore, join_key, open_store
-from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
+from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
+from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 from edgepress_pipelines.kubeflow.start_claim import LEASE_S, SYSTEM_CLOCK, Clock, claim_start
 from edgepress_pipelines.kubeflow.trigger_decision import AlreadyRunning, Decision, GivenUp, KnownRun, Start, decide
 
-StartRun = Callable[[str], str]
-"""Starts a run with this text as its parameter ``fingerprint``, and gives its id. Takes less than half of ``LEASE_S``."""
+StartRun = Callable[[Fingerprint], str]
+"""Starts a run of this fingerprint, and gives its id. Takes less than half of ``LEASE_S``."""
 
 
 class RunsOf(Protocol):
-    """Lists the runs of one fingerprint that the cluster knows."""
+    """Lists the runs that the cluster knows of a fingerprint's code and configuration."""
 
-    def __call__(self, fingerprint: Fingerprint, /) -> Sequence[KnownRun]:
+    def __call__(self, now: Fingerprint, /) -> Sequence[KnownRun]:
         """Newest first. Raises ``EdgePressError`` when the cluster cannot be asked."""
 
 
@@ -46,7 +48,9 @@ class TriggerOutcome:
         if isinstance(self.decision, Start):
             return f"started run {self.started_run_id}: {self.decision.reason}"
         if isinstance(self.decision, AlreadyRunning):
-            return f"nothing to do: run {self.decision.run_id} is in progress on the same data, code and configuration"
+            if self.decision.surely:
+                return f"nothing to do: run {self.decision.run_id} is in progress on the same data, code and configuration"
+            return f"nothing to do: run {self.decision.run_id} of the same code and configuration is in progress, maybe on the same data"
         if isinstance(self.decision, GivenUp):
             return f"no run was started: {self.decision.reason}"
         return f"nothing to do: {self.decision.reason}"
@@ -81,11 +85,8 @@ def start_if_due(
         StorageError, IntegrityError: the storage cannot be reached, refuses, or its last verdict cannot be read; nothing was started.
         EdgePressError: whatever the cluster raises.
     """
-    uri = config.resources.kubeflow.storage_uri
-    if uri is None:
-        raise ConfigError("resources.kubeflow.storage_uri: is not set; trigger reads the last verdict there, give s3://bucket/prefix")
-    store, prefix = open_store(uri)
-    fingerprint = take_fingerprint(config, lock)
+    store, prefix = open_store(check_trigger_config(config))
+    fingerprint = take_fingerprint(config, lock, dataset=digest_dataset(config))
 
     def look() -> Decision:
         # The runs first: one that ends between the two looks has written its verdict by then, the other way round it would be in neither.
@@ -100,7 +101,23 @@ def start_if_due(
         if not isinstance(decision, Start):
             return TriggerOutcome(decision, fingerprint, started_run_id=None)
         claim.check_fresh()
-        return TriggerOutcome(decision, fingerprint, started_run_id=start_run(fingerprint.as_parameter()))
+        return TriggerOutcome(decision, fingerprint, started_run_id=start_run(fingerprint))
+
+
+def check_trigger_config(config: PipelineConfig) -> str:
+    """Refuse what no cluster can run, and a source that cannot be looked at from here; give the storage.
+
+    Raises:
+        ConfigError: see ``check_cluster_config``; or the source is on a volume that is not here.
+    """
+    storage = check_cluster_config(config)
+    volume = config.resources.kubeflow.data_volume
+    if volume is not None and is_on_data_volume(config) and not Path(config.dataset.source).exists():
+        raise ConfigError(
+            f"dataset.source: {config.dataset.source} is not here, so trigger cannot see whether it changed; mount the volume of "
+            f"{volume.claim_name} at {volume.mount_path} where trigger runs, give s3://bucket/..., or start runs with `edgepress schedule`"
+        )
+    return storage
 
 
 def read_last_verdict(store: ObjectStore, prefix: str, name: str) -> LastVerdict | None:
@@ -117,5 +134,5 @@ def read_last_verdict(store: ObjectStore, prefix: str, name: str) -> LastVerdict
         return LastVerdict.model_validate_json(store.get_bytes(key))
     except ValidationError as error:
         raise IntegrityError(
-            f"{store.address}: '{key}' is not a last verdict of schema version 1; delete it, and the next trigger starts a run"
+            f"{store.address}: '{key}' is not a last verdict of this release; delete it, and the next trigger starts a run"
         ) from error

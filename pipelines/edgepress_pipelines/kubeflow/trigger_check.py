@@ -13,7 +13,7 @@ from edgepress_pipelines.kubeflow.known_runs import list_known_runs
 from edgepress_pipelines.kubeflow.package import compiled
 from edgepress_pipelines.kubeflow.preflight import check_backend, check_run
 from edgepress_pipelines.kubeflow.submit import submit_run
-from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, start_if_due
+from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, check_trigger_config, start_if_due
 from edgepress_pipelines.kubeflow.trigger_decision import KnownRun
 
 
@@ -49,14 +49,15 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
         EdgePressError: the store or KFP cannot be reached, or refuses.
     """
     config = request.load()
+    check_trigger_config(config)
     lock = read_image_lock(request.image_lock)
     connection = Connection(request.connection)
     check_backend(connection, config.resources.kubeflow.namespace)
 
-    def runs_of(fingerprint: Fingerprint) -> list[KnownRun]:
-        return list_known_runs(connection, fingerprint)
+    def runs_of(now: Fingerprint) -> list[KnownRun]:
+        return list_known_runs(connection, now)
 
-    def start_run(fingerprint: str) -> str:
+    def start_run(fingerprint: Fingerprint) -> str:
         check_run(config, connection, None, lambda _: None)
         with compiled(config, lock, fingerprint) as package:
             return submit_run(config, connection, package).run_id

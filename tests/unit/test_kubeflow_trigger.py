@@ -1,107 +1,23 @@
-"""Whether a run is due, and that of many who find it due one starts it."""
+"""That a change starts a run, and that of many who find one due one starts it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edgepress import images
 from edgepress.contracts.kubeflow import DataVolume
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
-from edgepress.contracts.verdict import Outcome
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError, StorageError
-from edgepress.storage import ObjectStore, open_store
+from edgepress.storage import ObjectStore
 from edgepress.storage.filesystem import FilesystemStore
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow import trigger
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
-from edgepress_pipelines.kubeflow.start_claim import POLL_INTERVAL_S, Clock, StartClaim, claim_start
-from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
-from edgepress_pipelines.kubeflow.trigger_decision import (
-    MAX_FAILURES,
-    AlreadyRunning,
-    GivenUp,
-    KnownRun,
-    RunState,
-    Start,
-    Unchanged,
-    decide,
-)
-
-
-def digest(number: int) -> str:
-    return f"sha256:{number:064x}"
-
-
-def fingerprint(dataset: int = 0, code: int = 0, config: int = 0) -> Fingerprint:
-    return Fingerprint(code=digest(code), configuration=digest(config), dataset=digest(dataset))
-
-
-def verdict(of: Fingerprint | None, outcome: Outcome = "rejected", run_id: str = "before") -> LastVerdict:
-    return LastVerdict(run_id=run_id, started_unix_s=1.0, fingerprint=of, outcome=outcome)
-
-
-fingerprints = st.builds(fingerprint, st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))
-states: st.SearchStrategy[RunState] = st.sampled_from(["active", "succeeded", "failed", "stopped"])
-verdicts = st.none() | st.builds(verdict, st.none() | fingerprints, st.sampled_from(["passed", "rejected", "inconclusive"]))
-datasets = st.none() | st.integers(0, 1).map(digest)
-
-
-@given(fingerprints, verdicts, st.lists(st.tuples(states, datasets), max_size=6), st.booleans())
-def test_every_decision_has_its_ground(
-    now: Fingerprint, last: LastVerdict | None, found: list[tuple[RunState, str | None]], force: bool
-) -> None:
-    runs = [KnownRun(f"run-{number}", state, dataset) for number, (state, dataset) in enumerate(found)]
-    decision = decide(now, last, runs, force=force)
-    in_the_way = [run for run in runs if run.state == "active" and run.dataset in (None, now.dataset)]
-    ended = [state for state, dataset in found if dataset == now.dataset]
-    hopeless = ended[:1] == ["stopped"] or (len(ended) >= MAX_FAILURES and set(ended[:MAX_FAILURES]) == {"failed"})
-    if in_the_way:
-        assert decision == AlreadyRunning(in_the_way[0].run_id, surely=in_the_way[0].dataset is not None)
-    elif force:
-        assert isinstance(decision, Start)
-    elif last is not None and last.fingerprint == now:
-        assert isinstance(decision, Unchanged)
-    elif hopeless:
-        assert isinstance(decision, GivenUp)
-    else:
-        assert isinstance(decision, Start)
-    if not isinstance(decision, AlreadyRunning):
-        assert decision.reason
-        assert "\n" not in decision.reason
-
-
-def test_what_a_run_saw_counts_once_its_verdict_says_it() -> None:
-    """A schedule's run says nothing about the dataset before; another one's source may have changed before its ingest looked."""
-    now = fingerprint(dataset=1)
-    for known in (None, digest(1)):
-        run = KnownRun("scheduled", "active", known)
-        assert decide(now, verdict(fingerprint(), run_id="scheduled"), [run]) == Start(
-            "the dataset changed since the verdict of run scheduled (rejected)"
-        )
-        releasing = decide(now, verdict(fingerprint(dataset=1), "passed", run_id="scheduled"), [run])
-        assert releasing == AlreadyRunning("scheduled", surely=True)
-
-
-def test_failures_on_data_that_nobody_knows_are_not_held_against_this_one() -> None:
-    unknown = [KnownRun(f"run-{number}", "failed", None) for number in range(MAX_FAILURES)]
-    assert decide(fingerprint(), None, unknown) == Start("there is no verdict yet")
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        (fingerprint(dataset=1), "the dataset changed since the verdict of run before (rejected)"),
-        (fingerprint(code=1, config=1), "the code and the configuration changed since the verdict of run before (rejected)"),
-        (fingerprint(1, 1, 1), "the dataset, the code and the configuration changed since the verdict of run before (rejected)"),
-    ],
-)
-def test_what_changed_is_said(now: Fingerprint, expected: str) -> None:
-    assert decide(now, verdict(fingerprint()), []) == Start(expected)
-
+from edgepress_pipelines.kubeflow.trigger import CreateRun, TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
+from edgepress_pipelines.kubeflow.trigger_decision import MAX_FAILURES, KnownRun, RunState, Unchanged
+from tests.unit.virtual_time import VirtualTime
 
 CONFIG = """
 name: digits
@@ -126,6 +42,13 @@ class Cluster:
     def runs_of(self, now: Fingerprint) -> Sequence[KnownRun]:
         return [run for given, run in reversed(self.runs) if (given.code, given.configuration) == (now.code, now.configuration)]
 
+    def prepare_run(self, given: Fingerprint) -> CreateRun:
+        def create(before_request: Callable[[], None]) -> str:
+            before_request()
+            return self.start_run(given)
+
+        return create
+
     def start_run(self, given: Fingerprint) -> str:
         run_id = f"run-{len(self.runs) + 1}"
         self.runs.append((given, KnownRun(run_id, "active", given.dataset)))
@@ -148,7 +71,7 @@ class Project:
 
     def trigger(self, *overrides: str, force: bool = False) -> TriggerOutcome:
         config = load_config(self._config, ["resources.kubeflow.storage_uri=s3://bucket/prefix", *overrides])
-        return start_if_due(config, LOCK, runs_of=self.cluster.runs_of, start_run=self.cluster.start_run, force=force)
+        return start_if_due(config, LOCK, runs_of=self.cluster.runs_of, prepare_run=self.cluster.prepare_run, force=force)
 
     def judge(self, outcome: str, fingerprint: Fingerprint | None) -> None:
         run = self.cluster.end("succeeded")
@@ -220,7 +143,7 @@ def test_a_run_that_ends_while_the_claim_is_awaited_is_not_repeated(project: Pro
             return []
         return project.cluster.runs_of(wanted)
 
-    outcome = start_if_due(config, LOCK, runs_of=runs_of, start_run=project.cluster.start_run)
+    outcome = start_if_due(config, LOCK, runs_of=runs_of, prepare_run=project.cluster.prepare_run)
     assert isinstance(outcome.decision, Unchanged)
 
 
@@ -283,101 +206,28 @@ def test_a_record_of_another_version_is_an_error_and_no_change(project: Project)
         read_last_verdict(project.store, "prefix", "digits")
 
 
-class VirtualTime:
-    """A clock that moves when somebody sleeps; ``then`` happens during each sleep."""
+def test_a_start_that_takes_long_is_not_a_second_one(project: Project) -> None:
+    """The first request is lost, and answering that it was takes so long that another trigger takes over in between."""
+    config = load_config(project._config, ["resources.kubeflow.storage_uri=s3://bucket/prefix"])
+    time, other = VirtualTime(), list[TriggerOutcome]()
 
-    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
-        self.seconds = 0.0
-        self._then = then
+    def prepare(given: Fingerprint) -> CreateRun:
+        time.seconds += 10_000  # compiling and uploading count for nothing: no claim is held
 
-    def clock(self) -> Clock:
-        return Clock(now_s=lambda: self.seconds, sleep_s=self._sleep)
+        def create(before_request: Callable[[], None]) -> str:
+            before_request()
+            time.seconds += 1000
+            other.append(
+                start_if_due(
+                    config, LOCK, runs_of=project.cluster.runs_of, prepare_run=project.cluster.prepare_run, clock=VirtualTime().clock()
+                )
+            )
+            before_request()
+            return project.cluster.start_run(given)
 
-    def _sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-        self._then()
+        return create
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> ObjectStore:
-    return open_store(str(tmp_path / "claims"))[0]
-
-
-def test_claims_follow_each_other_at_once_and_leave_one_object(store: ObjectStore) -> None:
-    time = VirtualTime()
-    for _ in range(3):
-        with claim_start(store, "p", "digits", clock=time.clock()) as claim:
-            claim.check_fresh()
-    assert time.seconds == 0.0
-    assert store.list_keys() == ["p/claims/digits/000000000003.json"]
-
-
-def test_a_dead_holder_is_waited_for_as_long_as_its_lease_and_no_longer(store: ObjectStore) -> None:
-    store.put_bytes("p/claims/digits/000000000007.json", StartClaim(holder="dead:1:x", claimed_unix_s=4e9).model_dump_json().encode())
-    time, told = VirtualTime(), list[str]()
-    with claim_start(store, "p", "digits", tell=told.append, lease_s=120, clock=time.clock()):
-        assert 120 <= time.seconds <= 120 + POLL_INTERVAL_S
-        assert store.list_keys() == ["p/claims/digits/000000000008.json"]
-    assert told == ["waiting for dead:1:x, which is starting a run of digits or has died doing so"]
-
-
-def test_a_holder_that_releases_is_followed_within_a_poll(store: ObjectStore) -> None:
-    key = "p/claims/digits/000000000001.json"
-    held = StartClaim(holder="other:1:x", claimed_unix_s=0.0)
-    store.put_bytes(key, held.model_dump_json().encode())
-
-    def release_after_5_s() -> None:
-        if time.seconds >= 5:
-            store.put_bytes(key, held.model_copy(update={"released": True}).model_dump_json().encode())
-
-    time = VirtualTime(then=release_after_5_s)
-    with claim_start(store, "p", "digits", clock=time.clock()):
-        assert time.seconds == 5
-
-
-def test_a_claim_of_another_release_is_left_to_the_lease(store: ObjectStore) -> None:
-    store.put_bytes("p/claims/digits/000000000001.json", b"{}")
-    store.put_bytes("p/claims/digits/notes.txt", b"somebody's own")
-    time = VirtualTime()
-    with claim_start(store, "p", "digits", lease_s=30, clock=time.clock()):
-        assert time.seconds >= 30
-
-
-def test_half_of_the_lease_is_kept_for_the_start(store: ObjectStore) -> None:
-    time = VirtualTime()
-    with claim_start(store, "p", "digits", lease_s=100, clock=time.clock()) as claim:
-        time.seconds += 50
-        claim.check_fresh()
-        time.seconds += 1
-        with pytest.raises(StorageError, match="nothing was started"):
-            claim.check_fresh()
-
-
-class StaleStore(FilesystemStore):
-    """Lists once what was there before others took their turns, as a process sees it that slept."""
-
-    def __init__(self, root: Path, then: Callable[[], None]) -> None:
-        super().__init__(root)
-        self._then: Iterator[Callable[[], None]] = iter([then])
-
-    def list_keys(self, prefix: str = "") -> list[str]:
-        listed = super().list_keys(prefix)
-        for then in self._then:
-            then()
-        return listed
-
-
-def test_a_latecomer_whose_number_has_been_deleted_does_not_hold(tmp_path: Path) -> None:
-    """It lists nothing and sleeps; claims 1 and 2 come and go; claim 3 holds. Then it writes number 1, which is free again."""
-    folder = tmp_path / "claims"
-    others = FilesystemStore(folder)
-    key = "p/claims/digits/000000000003.json"
-    held = StartClaim(holder="holder:1:x", claimed_unix_s=0.0)
-    time = VirtualTime()
-
-    def meanwhile() -> None:
-        others.put_bytes(key, held.model_dump_json().encode())
-
-    with claim_start(StaleStore(folder, meanwhile), "p", "digits", lease_s=60, clock=time.clock()):
-        assert time.seconds >= 60
-        assert others.list_keys() == ["p/claims/digits/000000000004.json"]
+    with pytest.raises(StorageError, match="taken over"):
+        start_if_due(config, LOCK, runs_of=project.cluster.runs_of, prepare_run=prepare, clock=time.clock())
+    assert other[0].started_run_id == "run-1"
+    assert len(project.cluster.runs) == 1

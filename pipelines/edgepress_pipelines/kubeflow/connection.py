@@ -44,11 +44,15 @@ class ConnectionSettings:
 class Connection:
     """KFP's API, one attribute for each of its services. Opening it contacts nobody.
 
+    Args:
+        settings: what the user says.
+        before_request: as in ``ApiClient``.
+
     Raises:
         InputError: no host is known, a file cannot be read, or more than one credential is given.
     """
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, before_request: Callable[[], None] = lambda: None) -> None:
         self.host = _host(settings.host)
         self.patience = settings.patience
         self.namespace = settings.namespace
@@ -61,7 +65,7 @@ class Connection:
             configuration.api_key_prefix["authorization"] = "Bearer"
             configuration.api_key["authorization"] = token()
             configuration.refresh_api_key_hook = _renew_with(token)
-        self.client = ApiClient(configuration, cookie, settings.patience)
+        self.client = ApiClient(configuration, cookie, settings.patience, before_request)
         self.experiments = kfp_server_api.ExperimentServiceApi(self.client)
         self.pipelines = kfp_server_api.PipelineServiceApi(self.client)
         self.uploads = kfp_server_api.PipelineUploadServiceApi(self.client)

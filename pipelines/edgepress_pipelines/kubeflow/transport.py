@@ -68,13 +68,21 @@ class ApiClient(kfp_server_api.ApiClient):
         configuration: host, TLS and the hook that gives the current token.
         cookie: gives the current value of the header Cookie; None sends none.
         patience: time limits and attempts.
+        before_request: is called before each attempt of each request; what it raises keeps that from being sent.
     """
 
-    def __init__(self, configuration: kfp_server_api.Configuration, cookie: Callable[[], str] | None, patience: Patience) -> None:
+    def __init__(
+        self,
+        configuration: kfp_server_api.Configuration,
+        cookie: Callable[[], str] | None,
+        patience: Patience,
+        before_request: Callable[[], None] = lambda: None,
+    ) -> None:
         configuration.retries = False  # neither repeats nor redirects: what follows decides
         super().__init__(configuration)
         self._read_cookie = cookie
         self.patience = patience
+        self._before_request = before_request
 
     def request(
         self,
@@ -95,6 +103,7 @@ class ApiClient(kfp_server_api.ApiClient):
             sent = dict(headers or {})  # the generated client takes its Content-Type out when it sends a file
             if self._read_cookie is not None:
                 sent["Cookie"] = self._read_cookie()
+            self._before_request()
             try:
                 return self._once(method, url, query_params, sent, post_params, body, timeout)
             except KubeflowError as error:

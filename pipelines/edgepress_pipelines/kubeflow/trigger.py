@@ -17,8 +17,11 @@ from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 from edgepress_pipelines.kubeflow.start_claim import LEASE_S, SYSTEM_CLOCK, Clock, claim_start
 from edgepress_pipelines.kubeflow.trigger_decision import AlreadyRunning, Decision, GivenUp, KnownRun, Start, decide
 
-StartRun = Callable[[Fingerprint], str]
-"""Starts a run of this fingerprint, and gives its id. Takes less than half of ``LEASE_S``."""
+CreateRun = Callable[[Callable[[], None]], str]
+"""Starts a prepared run and gives its id. Calls its argument before each request; what that raises keeps the request from being sent."""
+
+PrepareRun = Callable[[Fingerprint], CreateRun]
+"""Does everything that a run of this fingerprint needs before the request that starts it, however long that takes."""
 
 
 class RunsOf(Protocol):
@@ -66,7 +69,7 @@ def start_if_due(
     lock: ImageLock,
     *,
     runs_of: RunsOf,
-    start_run: StartRun,
+    prepare_run: PrepareRun,
     force: bool = False,
     tell: Callable[[str], None] = lambda _: None,
     lease_s: float = LEASE_S,
@@ -76,13 +79,14 @@ def start_if_due(
 
     Args:
         config, lock: what a run would be computed from.
-        runs_of, start_run: the cluster.
+        runs_of, prepare_run: the cluster.
         force: start although nothing has changed, or although runs with this change failed; not beside a run of the same fingerprint.
         tell: is given one line when another trigger has to be waited for.
 
     Raises:
         InputError: something given is wrong; nothing was started.
-        StorageError, IntegrityError: the storage cannot be reached, refuses, or its last verdict cannot be read; nothing was started.
+        StorageError, IntegrityError: the storage cannot be reached, refuses, or its last verdict cannot be read, or another trigger has
+            taken over; nothing was started, unless by a request before whose answer was lost.
         EdgePressError: whatever the cluster raises.
     """
     store, prefix = open_store(check_trigger_config(config))
@@ -96,12 +100,12 @@ def start_if_due(
     decision = look()
     if not isinstance(decision, Start):
         return TriggerOutcome(decision, fingerprint, started_run_id=None)
+    create_run = prepare_run(fingerprint)
     with claim_start(store, prefix, config.name, tell=tell, lease_s=lease_s, clock=clock) as claim:
         decision = look()  # whoever held the claim before may have started it
         if not isinstance(decision, Start):
             return TriggerOutcome(decision, fingerprint, started_run_id=None)
-        claim.check_fresh()
-        return TriggerOutcome(decision, fingerprint, started_run_id=start_run(fingerprint))
+        return TriggerOutcome(decision, fingerprint, started_run_id=create_run(claim.renew))
 
 
 def check_trigger_config(config: PipelineConfig) -> str:

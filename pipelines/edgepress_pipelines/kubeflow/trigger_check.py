@@ -12,8 +12,8 @@ from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from edgepress_pipelines.kubeflow.known_runs import list_known_runs
 from edgepress_pipelines.kubeflow.package import compiled
 from edgepress_pipelines.kubeflow.preflight import check_backend, check_run
-from edgepress_pipelines.kubeflow.submit import submit_run
-from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, check_trigger_config, start_if_due
+from edgepress_pipelines.kubeflow.submit import create_run, prepare_run
+from edgepress_pipelines.kubeflow.trigger import CreateRun, TriggerOutcome, check_trigger_config, start_if_due
 from edgepress_pipelines.kubeflow.trigger_decision import KnownRun
 
 
@@ -57,9 +57,10 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
     def runs_of(now: Fingerprint) -> list[KnownRun]:
         return list_known_runs(connection, now)
 
-    def start_run(fingerprint: Fingerprint) -> str:
+    def prepare(fingerprint: Fingerprint) -> CreateRun:
         check_run(config, connection, None, lambda _: None)
         with compiled(config, lock, fingerprint) as package:
-            return submit_run(config, connection, package).run_id
+            prepared = prepare_run(config, connection, package)
+        return lambda before_request: create_run(prepared, Connection(request.connection, before_request)).run_id
 
-    return start_if_due(config, lock, runs_of=runs_of, start_run=start_run, force=force, tell=tell)
+    return start_if_due(config, lock, runs_of=runs_of, prepare_run=prepare, force=force, tell=tell)

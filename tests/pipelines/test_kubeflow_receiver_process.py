@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
+from edgepress.observe.metrics_push import PUSHGATEWAY_VARIABLE
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config_file import load_config
@@ -23,6 +24,7 @@ from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, take_finger
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.foreground import heed_interrupts
+from tests.unit.broken_servers import answering_server
 from tests.unit.running_receiver import TOKEN, payload, post, request
 from tests.unit.store_environment import only
 
@@ -210,19 +212,26 @@ def test_of_triggers_at_the_same_moment_one_starts_a_run(project: Path, kfp: Kfp
     assert said[2].startswith(f"started run {run_id}: the dataset changed")
 
 
-def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer) -> None:
+def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     open_store("s3://data/x")[0].put_bytes("x/dog/3.png", b"dog")
-    assert subprocess.run(command(project, kfp), capture_output=True, check=False, timeout=WAIT_S).returncode == 0
+    with answering_server(200) as gateway:
+        monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
+        assert subprocess.run(command(project, kfp), capture_output=True, check=False, timeout=WAIT_S).returncode == 0
+    assert len(gateway.seen) == 1
     run = kfp.only_run()
     for number in (1, 2):  # two more with the same parameters, which somebody submitted
         kfp.state.runs[f"again-{number}"] = run | {"run_id": f"again-{number}", "state_history": []}
     for run_id in kfp.state.runs:
         kfp.state.set_state(run_id, "FAILED")
-    given_up = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    with answering_server(200) as gateway:
+        monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
+        given_up = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert gateway.seen == [], "a run is due and none was started: that is no success"
     assert (given_up.returncode, given_up.stdout, len(kfp.state.runs)) == (1, "", 3)
     assert given_up.stderr.startswith(
         "edgepress: error: no run was started: the last 3 runs on the same data, code and configuration failed"
     )
+    monkeypatch.delenv(PUSHGATEWAY_VARIABLE)
     forced = subprocess.run(command(project, kfp, "--force"), capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert (forced.returncode, len(kfp.state.runs)) == (0, 4)
 

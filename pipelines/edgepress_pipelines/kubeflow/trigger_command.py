@@ -76,9 +76,10 @@ def trigger(
     if receiver_token_file is not None:
         raise InputError("--receiver-token-file: belongs to --listen HOST:PORT")
     outcome = check(request, force=force, tell=lambda line: typer.echo(line, err=True))
-    push_trigger(name, started=outcome.started_run_id is not None)
     if outcome.exit_code == EXIT_DONE:
         typer.echo(outcome.message)
+        if (problem := push_trigger(name, started=outcome.started_run_id is not None)) is not None:
+            typer.echo(problem, err=True)
     else:
         show_error(outcome.message)
     raise typer.Exit(outcome.exit_code)

@@ -73,8 +73,8 @@ class Project:
         config = load_config(self._config, ["resources.kubeflow.storage_uri=s3://bucket/prefix", *overrides])
         return start_if_due(config, LOCK, runs_of=self.cluster.runs_of, prepare_run=self.cluster.prepare_run, force=force)
 
-    def judge(self, outcome: str, fingerprint: Fingerprint | None) -> None:
-        run = self.cluster.end("succeeded")
+    def judge(self, outcome: str, fingerprint: Fingerprint | None, state: RunState = "succeeded") -> None:
+        run = self.cluster.end(state)
         record = LastVerdict.model_validate({"run_id": run.run_id, "started_unix_s": 1.0, "fingerprint": fingerprint, "outcome": outcome})
         self.store.put_bytes(f"prefix/{last_verdict_key('digits')}", record.model_dump_json().encode())
 
@@ -120,6 +120,14 @@ def test_runs_that_keep_failing_are_not_started_for_ever(project: Project) -> No
     assert given_up.exit_code == EXIT_FAILED
     assert given_up.message.startswith(f"no run was started: the last {MAX_FAILURES} runs")
     assert project.trigger(force=True).started_run_id == f"run-{MAX_FAILURES + 1}"
+
+
+def test_a_release_that_failed_is_tried_again(project: Project) -> None:
+    project.judge("passed", project.trigger().fingerprint, "failed")
+    again = project.trigger()
+    assert again.message == "started run run-2: run run-1 failed after its verdict (passed) and may not have released"
+    project.judge("passed", again.fingerprint)
+    assert isinstance(project.trigger().decision, Unchanged)
 
 
 def test_a_run_that_somebody_stopped_is_not_started_again(project: Project) -> None:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict
+from edgepress.contracts.verdict import Outcome
 from edgepress_pipelines.kubeflow.trigger_decision import (
     MAX_FAILURES,
     AlreadyRunning,
@@ -57,6 +58,41 @@ def test_what_a_run_saw_counts_once_its_verdict_says_it() -> None:
         )
         releasing = decide(now, verdict(fingerprint(dataset=1), "passed", run_id="scheduled"), [run])
         assert releasing == AlreadyRunning("scheduled", surely=True)
+
+
+def test_a_release_that_failed_is_tried_again_and_not_for_ever() -> None:
+    now, runs = fingerprint(), list[KnownRun]()
+    for number in range(1, MAX_FAILURES + 1):
+        runs.insert(0, KnownRun(f"run-{number}", "failed", now.dataset))
+        decision = decide(now, verdict(now, "passed", run_id=f"run-{number}"), runs)
+        if number < MAX_FAILURES:
+            assert decision == Start(f"run run-{number} failed after its verdict (passed) and may not have released")
+    assert isinstance(decision, GivenUp)
+    assert decision.reason.startswith(f"the last {MAX_FAILURES} runs on the same data, code and configuration failed, the newest is run-3;")
+
+
+def test_a_release_that_failed_is_tried_again_after_a_run_that_did_not_get_so_far() -> None:
+    now = fingerprint()
+    runs = [KnownRun("run-2", "failed", now.dataset), KnownRun("run-1", "failed", None)]  # run-1 is a schedule's; its verdict says more
+    assert isinstance(decide(now, verdict(now, "passed", run_id="run-1"), runs), Start)
+    runs.insert(0, KnownRun("run-3", "stopped", now.dataset))
+    assert isinstance(decide(now, verdict(now, "passed", run_id="run-1"), runs), GivenUp)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "run_state", "newer"),
+    [
+        ("rejected", "failed", None),  # nothing was left to do
+        ("passed", "succeeded", "failed"),  # a forced run that failed before its verdict takes nothing back
+        ("passed", "failed", "succeeded"),
+    ],
+)
+def test_a_verdict_whose_run_had_nothing_left_to_do_stands(outcome: Outcome, run_state: RunState, newer: RunState | None) -> None:
+    now = fingerprint()
+    runs = [KnownRun("run-1", run_state, now.dataset)]
+    if newer is not None:
+        runs.insert(0, KnownRun("run-2", newer, now.dataset))
+    assert isinstance(decide(now, verdict(now, outcome, run_id="run-1"), runs), Unchanged)
 
 
 def test_failures_on_data_that_nobody_knows_are_not_held_against_this_one() -> None:

@@ -46,14 +46,14 @@ class AlreadyRunning:
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Nothing that a verdict follows from has changed since the last one."""
+    """Nothing that a verdict follows from has changed since the last one, whose run did all that it had to do."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class GivenUp:
-    """Something has changed, but runs with that change ended without a verdict, and one more would too."""
+    """A run would be due, but those before it on the same fingerprint failed or were stopped, and one more would be too."""
 
     reason: str
 
@@ -66,6 +66,9 @@ def decide(now: Fingerprint, last: LastVerdict | None, runs: Sequence[KnownRun],
 
     A run in progress on another fingerprint does not stand in the way: it judges what is out of date by now. A run in progress on the
     same one does, even with ``force``, because both would write the same checkpoints; and so does one that may be on the same one.
+
+    A verdict is written before what passed is released. So a verdict alone is no ground to do nothing: a run that passed must not have
+    failed afterwards.
 
     Args:
         now: of a run that would start now, all three digests.
@@ -83,9 +86,10 @@ def decide(now: Fingerprint, last: LastVerdict | None, runs: Sequence[KnownRun],
         return AlreadyRunning(active.run_id, surely=dataset_of(active) is not None)
     if force:
         return Start("it was forced")
-    if last is not None and last.fingerprint == now:
-        return Unchanged(f"nothing has changed since the verdict of run {last.run_id} ({last.outcome})")
     same = [run for run in runs if dataset_of(run) == now.dataset]
+    cut_short = last is not None and last.outcome == "passed" and _ended_badly(last.run_id, same)
+    if last is not None and last.fingerprint == now and not cut_short:
+        return Unchanged(f"nothing has changed since the verdict of run {last.run_id} ({last.outcome})")
     if same and same[0].state == "stopped":
         return GivenUp(f"run {same[0].run_id} on the same data, code and configuration was stopped; start anew with --force")
     failed = list(takewhile(lambda run: run.state == "failed", same))
@@ -94,7 +98,14 @@ def decide(now: Fingerprint, last: LastVerdict | None, runs: Sequence[KnownRun],
             f"the last {len(failed)} runs on the same data, code and configuration failed, the newest is {failed[0].run_id}; "
             "mend the cause, or start anew with --force"
         )
+    if last is not None and last.fingerprint == now:
+        return Start(f"run {last.run_id} failed after its verdict (passed) and may not have released")
     return Start(_what_changed(now, last))
+
+
+def _ended_badly(run_id: str, runs: Sequence[KnownRun]) -> bool:
+    """Whether this run failed or was stopped, and so did all after it: none has done what it left undone."""
+    return any(run.run_id == run_id for run in takewhile(lambda run: run.state in ("failed", "stopped"), runs))
 
 
 def _what_changed(now: Fingerprint, last: LastVerdict | None) -> str:

@@ -8,7 +8,16 @@ import typer
 
 from edgepress.errors import EXIT_DONE
 from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES, ConfigArgument, ImagesOption, SetOption, show_error
-from edgepress_pipelines.kubeflow.options import CaFileOption, CookieFileOption, HostOption, NamespaceOption, TokenFileOption
+from edgepress_pipelines.kubeflow.options import (
+    CaFileOption,
+    CookieFileOption,
+    HostOption,
+    KubeContextOption,
+    NamespaceOption,
+    NoClusterCheckOption,
+    TokenFileOption,
+    tell,
+)
 
 if TYPE_CHECKING:
     from edgepress.telemetry import CheckOutcome
@@ -51,6 +60,8 @@ def trigger(
     token_file: TokenFileOption = None,
     cookie_file: CookieFileOption = None,
     ca_file: CaFileOption = None,
+    kube_context: KubeContextOption = None,
+    no_cluster_check: NoClusterCheckOption = False,
 ) -> None:
     """Start a run on Kubeflow if the dataset, the code or the configuration has changed since the last verdict.
 
@@ -63,8 +74,15 @@ def trigger(
     from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
 
     connection = ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file)
-    request = TriggerRequest(config=config, overrides=tuple(overrides), image_lock=images, connection=connection)
-    name = request.load().name
+    request = TriggerRequest(
+        config=config,
+        overrides=tuple(overrides),
+        image_lock=images,
+        connection=connection,
+        kube_context=kube_context,
+        no_cluster_check=no_cluster_check,
+    )
+    settings = request.load()
     if listen is not None:
         if receiver_token_file is None:
             raise InputError("--listen: whoever can reach it could start runs; name the senders' token with --receiver-token-file FILE")
@@ -72,13 +90,13 @@ def trigger(
             raise InputError("--force: is for one check; drop it, or --listen")
         read_image_lock(images)
         Connection(connection)  # mistakes show before anybody is listened to
-        raise typer.Exit(_receive(request, name, listen, receiver_token_file, debounce_s))
+        raise typer.Exit(_receive(request, settings.name, listen, receiver_token_file, debounce_s))
     if receiver_token_file is not None:
         raise InputError("--receiver-token-file: belongs to --listen HOST:PORT")
-    outcome = check(request, force=force, tell=lambda line: typer.echo(line, err=True))
+    outcome = check(request, force=force, tell=tell)
     if outcome.exit_code == EXIT_DONE:
         typer.echo(outcome.message)
-        if (problem := push_trigger(name, started=outcome.started_run_id is not None)) is not None:
+        if (problem := push_trigger(settings.name, started=outcome.started_run_id is not None)) is not None:
             typer.echo(problem, err=True)
     else:
         show_error(outcome.message)

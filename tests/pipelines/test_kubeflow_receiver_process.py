@@ -147,6 +147,10 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
         (("--receiver-token-file", "token"), "--receiver-token-file: belongs to --listen"),
         (("--listen", "nowhere", "--receiver-token-file", "token"), "--listen nowhere: is not HOST:PORT"),
         (("--listen", "127.0.0.1:0", "--receiver-token-file", "absent"), "--receiver-token-file absent: cannot be read"),
+        (
+            ("--listen", "127.0.0.1:0", "--receiver-token-file", "token", "--set", "resources.kubeflow.storage_uri=null"),
+            "resources.kubeflow.storage_uri: is missing",
+        ),
         (("--listen", "192.0.2.1:80", "--receiver-token-file", "token"), "--listen 192.0.2.1:80: cannot be listened on"),
     ],
 )
@@ -234,6 +238,31 @@ def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer, mon
     monkeypatch.delenv(PUSHGATEWAY_VARIABLE)
     forced = subprocess.run(command(project, kfp, "--force"), capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert (forced.returncode, len(kfp.state.runs)) == (0, 4)
+
+
+def test_events_are_about_the_configuration_as_it_is_now(project: Path, kfp: KfpServer) -> None:
+    elsewhere = payload("minio_object_created").replace(b'"data"', b'"other"')
+    with receiver_process(project, kfp, "--debounce-s", "600") as receiver:
+        assert post(receiver.port, "/events/s3", elsewhere).json() == {"outcome": "ignored"}
+        (project / "config.yaml").write_text(CONFIG.replace("s3://data/x", "s3://other/x"))
+        assert post(receiver.port, "/events/s3", elsewhere).status == 202
+        assert post(receiver.port, "/events/s3", payload("minio_object_created")).json() == {"outcome": "ignored"}
+        (project / "config.yaml").write_text("name: pets\n")
+        assert post(receiver.port, "/events/s3", payload("minio_object_created")).status == 202
+
+
+def test_what_is_not_checked_before_a_start_is_said(project: Path, kfp: KfpServer) -> None:
+    open_store("s3://data/x")[0].put_bytes("x/dog/4.png", b"dog")
+    done = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert (done.returncode, done.stdout.startswith("started run ")) == (0, True)
+    assert done.stderr.count("\n") == 1
+    assert "Secret edgepress-s3 in namespace kubeflow" in done.stderr
+    forced = command(project, kfp, "--force", "--set", "dataset.seed=1", "--kube-context", "nowhere")
+    refused = subprocess.run(forced, capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert (refused.returncode, refused.stdout, len(kfp.state.runs)) == (2, "", 1)
+    assert refused.stderr.startswith("edgepress: error: --kube-context nowhere")
+    quiet = [*command(project, kfp), "--set", "dataset.seed=2", "--no-cluster-check"]
+    assert subprocess.run(quiet, capture_output=True, text=True, check=False, timeout=WAIT_S).stderr == ""
 
 
 def test_a_check_under_way_is_finished(project: Path, kfp: KfpServer) -> None:

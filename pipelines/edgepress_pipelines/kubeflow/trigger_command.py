@@ -70,6 +70,7 @@ def trigger(
     from edgepress.errors import InputError
     from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
     from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+    from edgepress_pipelines.kubeflow.trigger import check_trigger_config
     from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest, check
     from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
 
@@ -88,6 +89,7 @@ def trigger(
             raise InputError("--listen: whoever can reach it could start runs; name the senders' token with --receiver-token-file FILE")
         if force:
             raise InputError("--force: is for one check; drop it, or --listen")
+        check_trigger_config(settings)
         read_image_lock(images)
         Connection(connection)  # mistakes show before anybody is listened to
         raise typer.Exit(_receive(request, settings.name, listen, receiver_token_file, debounce_s))
@@ -104,20 +106,13 @@ def trigger(
 
 
 def _receive(request: "TriggerRequest", name: str, listen: str, token_file: Path, debounce_s: float) -> int:
-    from edgepress.contracts.config import PipelineConfig
     from edgepress.errors import EdgePressError
-    from edgepress_pipelines.kubeflow.receiver.events import watched_sources
     from edgepress_pipelines.kubeflow.receiver.pending import Delays
     from edgepress_pipelines.kubeflow.receiver.serve import ReceiverSettings, parse_listen, serve
     from edgepress_pipelines.kubeflow.trigger_check import check
-
-    def sources_of(config: PipelineConfig) -> tuple[str, ...]:
-        return watched_sources(config.dataset.source, config.baseline.from_)
-
-    watched = [sources_of(request.load())]
+    from edgepress_pipelines.kubeflow.watched_configuration import WatchedConfiguration
 
     def look() -> "CheckOutcome":
-        watched[0] = sources_of(request.load())
         outcome = check(request, force=False, tell=logger.info)
         if outcome.exit_code != EXIT_DONE:
             raise EdgePressError(outcome.message)
@@ -126,7 +121,7 @@ def _receive(request: "TriggerRequest", name: str, listen: str, token_file: Path
 
     host, port = parse_listen(listen)
     settings = ReceiverSettings(host=host, port=port, token_file=token_file, delays=Delays(debounce_s=debounce_s))
-    return serve(settings, name, look, lambda: watched[0])
+    return serve(settings, name, look, WatchedConfiguration(request.config, request.load).sources)
 
 
 def _fields(run_id: str | None) -> dict[str, Any]:

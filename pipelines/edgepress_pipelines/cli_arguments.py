@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 DEFAULT_WORKDIR: Final = Path(".edgepress")
 DEFAULT_IMAGES: Final = Path("manifests/images/lock/kustomization.yaml")
+"""Where ``make images PUSH=...`` writes the image lock, from the repository's root."""
 
 ConfigArgument = Annotated[Path, typer.Argument(metavar="CONFIG", help="The configuration, a YAML file.", show_default=False)]
 SetOption = Annotated[

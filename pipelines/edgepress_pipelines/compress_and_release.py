@@ -26,8 +26,8 @@ from edgepress.release.component import release
 from edgepress.report.component import report
 from edgepress.train.component import train
 from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings
+from edgepress_pipelines.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
 
-PIPELINE_NAME = "compress-and-release"
 CODE_DIGEST_VARIABLE = "EDGEPRESS_CODE_DIGEST"
 
 Component = Callable[..., dsl.PipelineTask]
@@ -73,7 +73,7 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
     """The pipeline function, ready to be compiled or called."""
     run_id = build.run_id or dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
-    @dsl.pipeline(name=PIPELINE_NAME, description="Compress a model several ways, judge the results, release what passed.")
+    @dsl.pipeline(name=PIPELINE_NAME, description=PIPELINE_DESCRIPTION)
     def compress_and_release(
         context: str,
         dataset: str,

@@ -14,7 +14,7 @@ from edgepress_pipelines.compress_and_release import CACHED_STEPS
 from edgepress_pipelines.display import RunListener
 from edgepress_pipelines.engine import EngineRequest
 from edgepress_pipelines.engine_process import ENGINE_LOG_NAME, EngineProcess
-from edgepress_pipelines.parameters import pipeline_parameters, recipe_item
+from edgepress_pipelines.parameters import pipeline_parameters, recipe_item, settings_text
 from edgepress_pipelines.plan import RunProgress, plan_tasks
 from edgepress_pipelines.run_inputs import place_inputs
 from edgepress_pipelines.run_outcome import RunOutcome, explain_failure, judged, published_uri
@@ -40,6 +40,7 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
                 config,
                 storage=str(workdir.path),
                 inputs=inputs,
+                place=True,
             ),
             parallelism=config.resources.parallelism,
             code_digests={component: code_digest(module) for component, module in CACHED_STEPS.items()},
@@ -52,7 +53,7 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
 def _follow(
     config: PipelineConfig, request: EngineRequest, workdir: Workdir, run_dir: Path, environment: Mapping[str, str], listener: RunListener
 ) -> RunOutcome:
-    tasks = plan_tasks([recipe_item(recipe) for recipe in config.recipes])
+    tasks = plan_tasks([recipe_item(recipe, settings_text) for recipe in config.recipes])
     progress = RunProgress(tasks)
     listener.run_started(run_dir.name, run_dir, tasks)
     with EngineProcess(request, run_dir, environment) as engine:

@@ -1,12 +1,19 @@
-"""From a configuration to the pipeline's parameters: JSON text per stage, so that integers stay integers on their way through KFP."""
+"""From a configuration to the pipeline's parameters: JSON text per stage, so that integers stay integers on their way through KFP.
+
+What a configuration may hold any amount of (parameters of a model, names of layers, columns) travels as a file when it is long; see
+``edgepress.storage.settings``.
+"""
 
 import json
+from collections.abc import Callable
 
 from edgepress.contracts.config import PipelineConfig, RecipeSettings
 from edgepress.contracts.run import RunContext
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import ConfigError
-from edgepress_pipelines.run_inputs import PlacedInputs
+from edgepress.storage import join_uri
+from edgepress.storage.settings import carry_settings, place_settings
+from edgepress_pipelines.run_inputs import INPUTS, PlacedInputs
 
 STAGES = ("distill", "prune", "cluster", "quantize", "convert")
 """The stages of a recipe, in the order of the flow."""
@@ -15,23 +22,42 @@ LEFT_OUT = "null"
 """The settings of a stage that a recipe leaves out."""
 
 MAX_PARAMETER_BYTES = 60_000
-"""A task's inputs become command-line arguments, on a laptop and in a pod: larger ones fail with "Argument list too long"."""
+"""A task's inputs become command-line arguments, on a laptop and in a pod: larger ones fail with "Argument list too long". Recipes are at
+most ``MAX_RECIPES`` with five settings each, of which none is long, so they fit; what has no such bound are selectors and tolerations of
+pods, which Kubernetes reads itself, and paths."""
 
 PipelineParameters = dict[str, str | dict[str, str] | list[dict[str, str]]]
 
 
-def pipeline_parameters(config: PipelineConfig, *, storage: str, inputs: PlacedInputs, fingerprint: str = "") -> PipelineParameters:
+def pipeline_parameters(
+    config: PipelineConfig, *, storage: str, inputs: PlacedInputs, place: bool, fingerprint: str = ""
+) -> PipelineParameters:
     """The arguments of ``compress_and_release`` for one run. Those about pods mean nothing to the local runner.
 
+    Args:
+        config: the configuration.
+        storage: a working directory, or ``s3://bucket/prefix``.
+        inputs: what the run takes along.
+        place: also put long settings where the parameters say that they are, as a run needs.
+        fingerprint: of what the run follows from; ends up beside its verdict.
+
     Raises:
-        ConfigError: the settings are too large to travel as parameters.
+        ConfigError: the parameters are too large.
+        StorageError: the store cannot be reached or refuses.
     """
     kubeflow = config.resources.kubeflow
+    texts: list[str] = []
+    below = join_uri(storage, INPUTS)
+
+    def carried(settings: StrictModel) -> str:
+        texts.append(settings_text(settings))
+        return carry_settings(texts[-1], below)
+
     parameters: PipelineParameters = {
         "context": settings_text(RunContext(name=config.name, storage=storage)),
-        "dataset": settings_text(config.dataset),
-        "baseline": settings_text(inputs.baseline),
-        "recipes": [recipe_item(recipe) for recipe in config.recipes],
+        "dataset": carried(config.dataset),
+        "baseline": carried(inputs.baseline),
+        "recipes": [recipe_item(recipe, carried) for recipe in config.recipes],
         "benchmark_settings": settings_text(config.benchmark),
         "policy": settings_text(config.gate),
         "release_settings": settings_text(config.release),
@@ -48,15 +74,18 @@ def pipeline_parameters(config: PipelineConfig, *, storage: str, inputs: PlacedI
     if size_bytes > MAX_PARAMETER_BYTES:
         raise ConfigError(
             f"configuration {config.name}: its parameters take {size_bytes} bytes, more than the {MAX_PARAMETER_BYTES} that fit on a "
-            "task's command line; use fewer recipes, or shorten baseline.params"
+            "task's command line; shorten resources.kubeflow.node_selector and tolerations, or the paths and addresses in it"
         )
+    if place:
+        for text in texts:
+            place_settings(text, below)
     return parameters
 
 
-def recipe_item(recipe: RecipeSettings) -> dict[str, str]:
-    """One item of the loop over recipes: its name, and each stage's settings as JSON; ``LEFT_OUT`` for a stage left out."""
+def recipe_item(recipe: RecipeSettings, carried: Callable[[StrictModel], str]) -> dict[str, str]:
+    """One item of the loop over recipes: its name, and each stage's settings as a task reads them; ``LEFT_OUT`` for a stage left out."""
     stages = {stage: getattr(recipe, stage) for stage in STAGES}
-    return {"recipe": recipe.recipe} | {stage: settings_text(value) if value is not None else LEFT_OUT for stage, value in stages.items()}
+    return {"recipe": recipe.recipe} | {stage: carried(value) if value is not None else LEFT_OUT for stage, value in stages.items()}
 
 
 def settings_text(settings: StrictModel) -> str:

@@ -3,6 +3,8 @@
     <storage>/inputs/<hex digest>/<file name>               a file
     <storage>/inputs/<hex digest>/<directory name>/<path>   a SavedModel
 
+Settings that are too long for a parameter are placed there as well, see ``edgepress.storage.settings``.
+
 ``storage`` is what outlives the run's tasks: a working directory, or ``s3://bucket/prefix``, where a task in a pod finds it. Equal content
 under an equal name is at an equal place, so a task that got it before is found in the cache.
 """

@@ -13,9 +13,9 @@ from kfp.components import load_component_from_file
 
 from edgepress.contracts.digest import digest_file
 from edgepress.errors import EXIT_WRONG_INPUT, ConfigError, InputError
+from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES
 from edgepress_pipelines.compile import compile_pipeline
 from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.image_lock import DEFAULT_IMAGE_LOCK
 from tests.pipelines.cluster_configs import CONFIGS, EXAMPLE_LOCK, STORAGE, Documents, cluster_config, compiled, example_lock
 from tests.pipelines.compiled_pipeline import findings
 
@@ -162,10 +162,16 @@ def test_reader_sees_damage(damage: Damage, finding: str, tmp_path: Path) -> Non
     assert any(finding in text for text in findings(*documents)), findings(*documents)
 
 
-def test_settings_too_large_for_a_command_line_are_refused(tmp_path: Path) -> None:
+def test_settings_of_any_length_travel_by_their_digest(tmp_path: Path) -> None:
     config = cluster_config()
-    config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"params": {"hidden": "x" * 70_000}})})
-    with pytest.raises(ConfigError, match="bytes"):
+    config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"params": {"hidden": "x" * 200_000}})})
+    assert findings(*compiled(config, tmp_path)) == []
+
+
+def test_what_kubernetes_reads_itself_is_refused_when_it_is_too_large(tmp_path: Path) -> None:
+    selector = {f"example.org/{number}": "x" * 63 for number in range(1_000)}
+    config = cluster_config("digits", [f"resources.kubeflow.node_selector={selector}"])
+    with pytest.raises(ConfigError, match=r"bytes.*node_selector"):
         compile_pipeline(config, tmp_path / "pipeline.yaml", example_lock())
     assert not (tmp_path / "pipeline.yaml").exists()
 
@@ -204,7 +210,7 @@ def test_the_command_compiles_with_the_lock_that_it_is_given(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--set", STORAGE], f"{DEFAULT_IMAGE_LOCK}: there is no image lock, and tasks run only in images pinned by"),
+        (["--set", STORAGE], f"{DEFAULT_IMAGES}: there is no image lock, and tasks run only in images pinned by"),
         (
             ["--image-lock", str(EXAMPLE_LOCK)],
             "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in",

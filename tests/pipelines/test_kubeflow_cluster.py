@@ -153,6 +153,12 @@ def test_a_context_that_is_not_there_is_refused(cluster: Cluster) -> None:
         Cluster("other")
 
 
+def test_a_pod_that_cannot_ask_says_so_without_naming_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    with pytest.raises(InputError, match=r"^this pod's ServiceAccount: "):
+        Cluster(None)
+
+
 def test_a_missing_secret_stops_a_run_before_anything_is_there(answers: Answers, cluster: Cluster, tmp_path: Path) -> None:
     answers.by_path[SECRET_PATH] = refusal(404)
     with running_kfp() as kfp:

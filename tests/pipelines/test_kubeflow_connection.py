@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.connection import COOKIE_VARIABLE, TOKEN_VARIABLE, Connection, ConnectionSettings
+from edgepress.errors import EXIT_WRONG_INPUT, InputError
+from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.experiments import ensure_experiment, find_experiment
 from edgepress_pipelines.kubeflow.listing import every
 from edgepress_pipelines.kubeflow.preflight import MINIMUM_BACKEND, check_backend
 from edgepress_pipelines.kubeflow.transport import Patience
+from edgepress_pipelines.kubeflow.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, connect
@@ -28,7 +29,7 @@ def kfp() -> Iterator[KfpServer]:
 
 @pytest.fixture(autouse=True)
 def nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (TOKEN_VARIABLE, COOKIE_VARIABLE, "EDGEPRESS_KFP_HOST", "KUBERNETES_SERVICE_HOST", "KF_PIPELINES_SA_TOKEN_PATH"):
+    for name in (TOKEN_VARIABLE, COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, "KUBERNETES_SERVICE_HOST"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -48,7 +49,7 @@ def test_a_token_opens_the_door(kfp: KfpServer, origin: str, tmp_path: Path, mon
     if origin == "variable":
         monkeypatch.setenv(TOKEN_VARIABLE, "s3cret")
     if origin == "pod":
-        monkeypatch.setenv("KF_PIPELINES_SA_TOKEN_PATH", str(token))
+        monkeypatch.setenv(POD_TOKEN_VARIABLE, str(token))
     connection = connect(kfp, token_file=token if origin == "file" else None)
     assert find_experiment(connection, "any") is None
 
@@ -63,6 +64,39 @@ def test_a_renewed_token_is_used_without_connecting_again(kfp: KfpServer, tmp_pa
     assert refusal(connection).status == 401
     token.write_text("second")
     find_experiment(connection, "any")
+
+
+@pytest.mark.parametrize("kind", ["token", "cookie"])
+def test_a_credential_that_is_just_being_renewed_is_waited_for(
+    kfp: KfpServer, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kfp.door = Door(tokens={"x": frozenset()}) if kind == "token" else Door(cookie="x")
+    file = tmp_path / kind
+    file.write_text("x")
+    connection = connect(kfp, token_file=file) if kind == "token" else connect(kfp, cookie_file=file)
+    file.write_text("")
+
+    def renew(seconds: float) -> None:
+        file.write_text("x")
+
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.transport.time.sleep", renew)
+    assert find_experiment(connection, "any") is None
+    assert len(kfp.requests) == 1
+
+
+@pytest.mark.parametrize("left", ["empty", "gone"])
+def test_a_credential_that_stays_away_is_kubeflows_trouble_and_passes(kfp: KfpServer, left: str, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("x")
+    connection = connect(kfp, token_file=token)
+    token.unlink()
+    if left == "empty":
+        token.touch()
+    error = refusal(connection)
+    assert str(error).startswith(f"--token-file {token}: ")
+    assert error.is_transient
+    assert not error.may_have_acted
+    assert kfp.requests == []
 
 
 def test_a_cookie_passes_the_gateway_and_no_cookie_meets_its_login_page(kfp: KfpServer, tmp_path: Path) -> None:
@@ -81,8 +115,9 @@ def test_a_cookie_passes_the_gateway_and_no_cookie_meets_its_login_page(kfp: Kfp
 def test_an_html_page_is_not_taken_for_an_empty_answer(kfp: KfpServer) -> None:
     kfp.faults.add(Fault("login page", times=2))
     assert "login page" in str(refusal(connect(kfp)))
-    with pytest.raises(InputError, match="login page"):
+    with pytest.raises(KubeflowError, match="login page") as refused:
         check_backend(connect(kfp), None)
+    assert refused.value.exit_code == EXIT_WRONG_INPUT
 
 
 def test_a_context_that_kfp_saved_for_another_host_is_not_sent(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +280,14 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
         (ConnectionSettings(), "--host"),
         (ConnectionSettings(host="kubeflow.example.org"), "is not a URL"),
         (ConnectionSettings(host="https://me:pass@kubeflow.example.org"), "--token-file"),
+        (ConnectionSettings(host="me:pass@kubeflow.example.org"), "--token-file"),
+        (ConnectionSettings(host="https://me:pass@[kubeflow"), "--token-file"),
+        (ConnectionSettings(host="http://[bad"), "--host 'http://[bad': is not a URL"),
+        (ConnectionSettings(host="http://h:abc"), "is not a URL"),
+        (ConnectionSettings(host="http://h:99999"), "is not a URL"),
+        (ConnectionSettings(host="http://h:0"), "is not a URL"),
+        (ConnectionSettings(host="http://h example"), "is not a URL"),
+        (ConnectionSettings(host="http://h\nexample"), "is not a URL"),
         (ConnectionSettings(host="http://x", token_file=tmp_path / "none"), "cannot be read"),
         (ConnectionSettings(host="http://x", token_file=binary), "one line"),
         (ConnectionSettings(host="http://x", token_file=here, cookie_file=here), "one of them"),
@@ -253,6 +296,7 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
         with pytest.raises(InputError) as refused:
             Connection(settings)
         assert said in str(refused.value)
+        assert "\n" not in str(refused.value)
         assert "pass" not in str(refused.value).replace("password", "")
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert Connection(ConnectionSettings()).host == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"

@@ -106,6 +106,16 @@ def test_a_replacement_that_was_interrupted_is_finished_by_the_next(kfp: KfpServ
     assert only(kfp)["trigger"]["cron_schedule"]["cron"] == "0 0 4 * * *"
 
 
+def test_two_that_create_the_same_at_once_leave_one_and_keep_the_same(kfp: KfpServer, tmp_path: Path) -> None:
+    others: list[Creation] = []
+    kfp.before_next("POST", "/recurringruns", lambda: others.append(create(kfp, tmp_path)))
+    ours = create(kfp, tmp_path)
+    (other,) = others
+    assert (ours.did, other.did) == ("created", "created")
+    assert only(kfp)["recurring_run_id"] == ours.schedule.recurring_run_id
+    assert create(kfp, tmp_path).schedule == ours.schedule
+
+
 @pytest.mark.parametrize("kind", ["drop", "lose answer", "cut answer"])
 @pytest.mark.parametrize("at", ["POST .*/recurringruns$", "DELETE .*/recurringruns/"])
 def test_an_answer_that_is_lost_leaves_one(kfp: KfpServer, tmp_path: Path, kind: Kind, at: str) -> None:

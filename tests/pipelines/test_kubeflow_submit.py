@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.errors import InputError, StorageError
+from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, StorageError
 from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.preflight import check_run
 from edgepress_pipelines.kubeflow.submit import create_run, prepare_run, submit_run
-from edgepress_pipelines.kubeflow.upload import PIPELINE_NAME, upload_version, version_name
+from edgepress_pipelines.kubeflow.upload import upload_version, version_name
+from edgepress_pipelines.pipeline_name import PIPELINE_NAME
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_in, read_config
@@ -124,7 +125,7 @@ def test_a_namespace_that_is_not_ones_own_is_refused_before_anything_is_there(tm
         kfp.door = Door(tokens={"secret": frozenset({"team"})})
         token = tmp_path / "token"
         token.write_text("secret")
-        with pytest.raises(InputError, match="403"):
+        with pytest.raises(KubeflowError, match="403"):
             check_run(read_config(tmp_path), connect(kfp, token_file=token, namespace="others"), None, no_word)
         assert kfp.state.is_empty()
 
@@ -132,9 +133,19 @@ def test_a_namespace_that_is_not_ones_own_is_refused_before_anything_is_there(tm
 @pytest.mark.parametrize("fault", [Fault("login page"), Fault("refuse", status=401), Fault("refuse", status=404, at="experiments")])
 def test_what_preflight_finds_is_wrong_input(kfp: KfpServer, tmp_path: Path, fault: Fault) -> None:
     kfp.faults.add(fault)
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(KubeflowError) as refused:
         check_run(read_config(tmp_path), connect(kfp), None, no_word)
     assert "\n" not in str(refused.value)
+    assert refused.value.exit_code == EXIT_WRONG_INPUT
+    assert kfp.state.is_empty()
+
+
+@pytest.mark.parametrize("at", ["healthz", "experiments"])
+def test_a_server_in_trouble_is_nobodys_wrong_input(kfp: KfpServer, tmp_path: Path, at: str) -> None:
+    kfp.faults.add(Fault("refuse", at=at, times=100, status=503))
+    with pytest.raises(KubeflowError, match="try again later") as failed:
+        check_run(read_config(tmp_path), connect(kfp), None, no_word)
+    assert failed.value.exit_code == EXIT_FAILED
     assert kfp.state.is_empty()
 
 

@@ -72,6 +72,20 @@ def test_without_any_threshold_nothing_is_released(passed: FinishedRun, project:
     assert not (rejected.run_dir / "release").exists()
 
 
+def test_settings_that_no_command_line_could_hold(passed: FinishedRun, project: SmallProject) -> None:
+    recipe = project.config["recipes"][1]
+    before = dict(recipe["prune"])
+    recipe["prune"]["skip_layers"] = ["logits"] * 15_000  # 135 kB
+    try:
+        done = project.run()
+    finally:
+        recipe["prune"] = before
+    assert done.exit_code == 0, done.output
+    assert {each for each in done.executed() if each[0] in ("train", "prune")} == {("prune", "pruned-int8")}
+    judged = next(candidate for candidate in done.verdict["candidates"] if candidate["recipe"] == "pruned-int8")
+    assert judged["outcome"] != "failed"
+
+
 def published(project: SmallProject) -> list[str]:
     data = project.workdir / "store" / "data"
     return sorted(str(path) for path in data.rglob("*.dat"))

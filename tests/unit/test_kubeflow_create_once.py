@@ -1,4 +1,4 @@
-"""Creating something once although answers get lost: how long is looked for what a lost request makes, and what is told when nobody knows."""
+"""Creating something once although answers get lost: how long is looked for it, and what is told when nobody knows."""
 
 import pytest
 

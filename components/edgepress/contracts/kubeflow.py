@@ -14,6 +14,8 @@ ACCELERATORS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.c
 S3_URI_PATTERN = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
 LABEL_VALUE_PATTERN = r"^([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?$"
 _LABEL_KEY = re.compile(r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$")
+REQUIRED_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+"""Keys of the Secret that ``credentials_secret`` names, and the variables that a task's pod finds them in."""
 PART_OF_LABEL = "app.kubernetes.io/part-of"
 """``edgepress`` on every pod of a run."""
 
@@ -24,6 +26,7 @@ _SYSTEM_FOLDERS = (
 )
 _CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 _CRON_ITEM = re.compile(r"^(\*|(\d{1,2})(-(\d{1,2}))?)(/(\d{1,2}))?$")
+_DAYS_OF_MONTH = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 CPU_PATTERN = r"^([1-9]\d{0,2}(\.\d{1,3})?|0\.\d{0,2}[1-9]|[1-9]\d{0,5}m)$"
 MEMORY_PATTERN = r"^[1-9]\d{0,5}(Mi|Gi)$"
@@ -161,13 +164,28 @@ def _is_cron(expression: str) -> str:
     if len(fields) != len(_CRON_FIELDS):
         counted = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
         raise ValueError(f"has {counted}; write five: minute, hour, day of month, month, day of week, e.g. '0 3 * * *'")
-    for text, (name, lowest, highest) in zip(fields, _CRON_FIELDS, strict=True):
-        for item in text.split(","):
-            match = _CRON_ITEM.match(item)
-            numbers = [int(group) for group in (match[2], match[4]) if group is not None] if match else []
-            if match is None or any(not lowest <= number <= highest for number in numbers) or numbers != sorted(numbers):
-                raise ValueError(f"{item!r} is no {name}; use *, */n, or numbers and ranges from {lowest} to {highest}")
+    values = [
+        set().union(*(_cron_values(item, name, lowest, highest) for item in text.split(",")))
+        for text, (name, lowest, highest) in zip(fields, _CRON_FIELDS, strict=True)
+    ]
+    days, months = values[2], values[3]
+    if fields[4] == "*" and all(min(days) > _DAYS_OF_MONTH[month - 1] for month in months):
+        raise ValueError(f"day of month {fields[2]!r} in month {fields[3]!r} is a date that never comes")
     return expression
+
+
+def _cron_values(item: str, name: str, lowest: int, highest: int) -> set[int]:
+    """What one item of a field stands for, as KFP's parser reads it: ``n/step`` goes on to the highest value."""
+    match = _CRON_ITEM.match(item)
+    numbers = [int(group) for group in (match[2], match[4]) if group is not None] if match else []
+    if match is None or any(not lowest <= number <= highest for number in numbers) or numbers != sorted(numbers):
+        raise ValueError(f"{item!r} is no {name}; use *, */n, or numbers and ranges from {lowest} to {highest}")
+    step = int(match[6]) if match[6] is not None else 1
+    if not 1 <= step <= highest:
+        raise ValueError(f"{item!r} is no {name}; a step is a number from 1 to {highest}")
+    first = numbers[0] if numbers else lowest
+    last = first if len(numbers) == 1 and match[5] is None else numbers[-1] if len(numbers) == 2 else highest
+    return set(range(first, last + 1, step))
 
 
 class ScheduleSettings(StrictModel):

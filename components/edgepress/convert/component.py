@@ -19,12 +19,13 @@ def convert(
 
     from edgepress.contracts.stages import ConvertSettings
     from edgepress.convert.step import convert
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     enter_run(context)
     convert(
         recipe=recipe,
-        settings=ConvertSettings.model_validate_json(settings),
+        settings=ConvertSettings.model_validate_json(read_settings(settings)),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),

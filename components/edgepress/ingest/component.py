@@ -12,10 +12,11 @@ def ingest(context: str, settings: str, source: dsl.OutputPath(str)) -> str:  # 
 
     from edgepress.contracts.config import DatasetSettings
     from edgepress.ingest.step import ingest
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     run = enter_run(context)
-    ingested = ingest(settings=DatasetSettings.model_validate_json(settings), root=run.datasets)
+    ingested = ingest(settings=DatasetSettings.model_validate_json(read_settings(settings)), root=run.datasets)
     Path(source).write_text(ingested.source_text)
     return ingested.address
 

@@ -19,13 +19,14 @@ def train(
     from pathlib import Path
 
     from edgepress.contracts.config import BaselineSettings
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
     from edgepress.train.step import train
 
     run = enter_run(context)
     train(
         recipe="baseline",
-        settings=BaselineSettings.model_validate_json(settings),
+        settings=BaselineSettings.model_validate_json(read_settings(settings)),
         dataset=dataset.metadata["address"],
         output=Path(baseline.path),
         module_uri=module_uri,

@@ -8,12 +8,11 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
-from edgepress.contracts.kubeflow import Accelerator, KubeflowSettings
+from edgepress.contracts.kubeflow import REQUIRED_CREDENTIALS, Accelerator, KubeflowSettings
 from edgepress.errors import InputError
 
 _TIMEOUT_S = (5.0, 15.0)
 """For connecting and for reading."""
-_CREDENTIAL_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 Tell = Callable[[str], None]
 
@@ -37,7 +36,8 @@ class Cluster:
             else:
                 api = config.new_client_from_config(context=kube_context)
         except ConfigException as error:
-            raise InputError(f"--kube-context {kube_context}: {' '.join(str(error).split())}") from error
+            origin = f"--kube-context {kube_context}" if kube_context is not None else "this pod's ServiceAccount"
+            raise InputError(f"{origin}: {' '.join(str(error).split())}") from error
         self._api = client.CoreV1Api(api)
 
     def check_secret(self, namespace: str, name: str, tell: Tell) -> None:
@@ -52,11 +52,11 @@ class Cluster:
         except (ApiException, HTTPError) as error:
             if isinstance(error, ApiException) and error.status == 404:
                 raise InputError(
-                    f"resources.kubeflow.credentials_secret: there is no {where}; create it with {' and '.join(_CREDENTIAL_KEYS)}"
+                    f"resources.kubeflow.credentials_secret: there is no {where}; create it with {' and '.join(REQUIRED_CREDENTIALS)}"
                 ) from error
             tell(f"not checked: {where} ({_why(error)})")
             return
-        missing = [key for key in _CREDENTIAL_KEYS if not (found.data or {}).get(key)]
+        missing = [key for key in REQUIRED_CREDENTIALS if not (found.data or {}).get(key)]
         if missing:
             raise InputError(f"resources.kubeflow.credentials_secret: {where} has no {' and no '.join(missing)}")
 

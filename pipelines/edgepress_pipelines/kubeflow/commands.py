@@ -28,6 +28,7 @@ from edgepress_pipelines.kubeflow.options import (
 )
 from edgepress_pipelines.kubeflow.runs_commands import follow_to_end, runs
 from edgepress_pipelines.kubeflow.schedule_commands import schedule
+from edgepress_pipelines.pipeline_name import PIPELINE_NAME
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +92,7 @@ def upload(
 
     from edgepress_pipelines.kubeflow.package import compiled_pipeline
     from edgepress_pipelines.kubeflow.preflight import check_backend
-    from edgepress_pipelines.kubeflow.upload import PIPELINE_NAME, upload_version
+    from edgepress_pipelines.kubeflow.upload import upload_version
 
     check_backend(connection, settings.resources.kubeflow.namespace)
     with compiled_pipeline(settings, lock) as pipeline:

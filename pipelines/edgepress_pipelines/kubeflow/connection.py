@@ -9,16 +9,13 @@ from urllib.parse import urlsplit
 import kfp_server_api
 
 from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.transport import ApiClient, Patience
+from edgepress_pipelines.kubeflow.transport import ApiClient, Credential, Patience
+from edgepress_pipelines.kubeflow.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
 
-HOST_VARIABLE = "EDGEPRESS_KFP_HOST"
-TOKEN_VARIABLE = "EDGEPRESS_KFP_TOKEN"  # noqa: S105 - a name
-COOKIE_VARIABLE = "EDGEPRESS_KFP_COOKIE"
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
 POD_TOKEN = Path("/var/run/secrets/kubeflow/pipelines/token")
 """A ServiceAccount token of audience ``pipelines.kubeflow.org``, where KFP's documentation mounts it; the kubelet renews it."""
 _ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
-POD_TOKEN_VARIABLE = "KF_PIPELINES_SA_TOKEN_PATH"  # noqa: S105 - a name, KFP's own
 
 
 @dataclass(frozen=True)
@@ -31,6 +28,7 @@ class ConnectionSettings:
         token_file: a bearer token, read anew for each request, so that a renewed one is used.
         cookie_file: a session cookie as ``name=value``, for gateways that log users in.
         ca_file: PEM certificates to trust instead of the public authorities.
+        patience: time limits and attempts of each request.
     """
 
     host: str | None = None
@@ -60,12 +58,7 @@ class Connection:
         if settings.ca_file is not None:
             _read_secret(settings.ca_file, "--ca-file")
             configuration.ssl_ca_cert = str(settings.ca_file)
-        token, cookie = _credentials(settings)
-        if token is not None:
-            configuration.api_key_prefix["authorization"] = "Bearer"
-            configuration.api_key["authorization"] = token()
-            configuration.refresh_api_key_hook = _renew_with(token)
-        self.client = ApiClient(configuration, cookie, settings.patience, before_request)
+        self.client = ApiClient(configuration, _credential(settings), settings.patience, before_request)
         self.experiments = kfp_server_api.ExperimentServiceApi(self.client)
         self.pipelines = kfp_server_api.PipelineServiceApi(self.client)
         self.uploads = kfp_server_api.PipelineUploadServiceApi(self.client)
@@ -93,49 +86,53 @@ def _host(given: str | None) -> str:
         if in_cluster():
             return IN_CLUSTER_HOST
         raise InputError(f"where Kubeflow Pipelines is has not been said; give --host URL, or set {HOST_VARIABLE}")
-    parts = urlsplit(host)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise InputError(f"--host {host}: is not a URL such as https://kubeflow.example.org/pipeline")
-    if parts.username or parts.password:
+    try:
+        parts = urlsplit(host)
+        port_is_known = parts.port is None or parts.port > 0
+    except ValueError:  # brackets that hold no IPv6 address, or a port that is none
+        parts, port_is_known = urlsplit(""), False
+    if "@" in host.rpartition("://")[2].partition("/")[0]:
         raise InputError("--host: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
+    if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_known or not host.isprintable() or " " in host:
+        raise InputError(f"--host {host!r}: is not a URL such as https://kubeflow.example.org/pipeline")
     return host.split("#")[0].rstrip("/")
 
 
-def _credentials(settings: ConnectionSettings) -> tuple[Callable[[], str] | None, Callable[[], str] | None]:
-    """Readers of the bearer token and of the cookie, at most one of which is there."""
+def _credential(settings: ConnectionSettings) -> Credential | None:
+    """The one credential that is there; it is read once, so that a mistake shows before anything is sent."""
     token_file, cookie_file = settings.token_file, settings.cookie_file
     if token_file is not None and cookie_file is not None:
         raise InputError("--token-file and --cookie-file: give one of them")
     if token_file is not None:
-        return _reader(token_file, "--token-file"), None
+        return _bearer(_reader(token_file, "--token-file"))
     if cookie_file is not None:
-        return None, _reader(cookie_file, "--cookie-file")
+        return _cookie(_reader(cookie_file, "--cookie-file"))
     token, cookie = os.environ.get(TOKEN_VARIABLE), os.environ.get(COOKIE_VARIABLE)
     if token and cookie:
         raise InputError(f"{TOKEN_VARIABLE} and {COOKIE_VARIABLE}: set one of them")
     if token:
-        return lambda: _one_line(token, TOKEN_VARIABLE), None
+        return _bearer(lambda: _one_line(token, TOKEN_VARIABLE))
     if cookie:
-        return None, lambda: _one_line(cookie, COOKIE_VARIABLE)
+        return _cookie(lambda: _one_line(cookie, COOKIE_VARIABLE))
     pod_token = Path(os.environ.get(POD_TOKEN_VARIABLE) or POD_TOKEN)
-    if pod_token.is_file():
-        return _reader(pod_token, str(pod_token)), None
-    return None, None
+    return _bearer(_reader(pod_token, str(pod_token))) if pod_token.is_file() else None
+
+
+def _bearer(read: Callable[[], str]) -> Credential:
+    read()
+    return Credential("Authorization", lambda: f"Bearer {read()}")
+
+
+def _cookie(read: Callable[[], str]) -> Credential:
+    read()
+    return Credential("Cookie", read)
 
 
 def _reader(path: Path, origin: str) -> Callable[[], str]:
     def read() -> str:
         return _one_line(_read_secret(path, origin), f"{origin} {path}")
 
-    read()  # a mistake shows before anything is sent
     return read
-
-
-def _renew_with(token: Callable[[], str]) -> Callable[[kfp_server_api.Configuration], None]:
-    def renew(configuration: kfp_server_api.Configuration) -> None:
-        configuration.api_key["authorization"] = token()
-
-    return renew
 
 
 def _read_secret(path: Path, origin: str) -> str:

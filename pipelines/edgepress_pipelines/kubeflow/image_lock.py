@@ -11,9 +11,6 @@ from edgepress.errors import ConfigError, InputError
 from edgepress_pipelines.config_errors import kind_of
 from edgepress_pipelines.yaml_reader import read_yaml
 
-DEFAULT_IMAGE_LOCK = Path("manifests/images/lock/kustomization.yaml")
-"""Where ``make images PUSH=...`` writes it, from the repository's root."""
-
 TASK_IMAGES = (images.TRAINER, images.EVALUATOR, images.RELEASER)
 """The images that tasks run in: a lock without one of them compiles nothing."""
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgepress_pipelines.kubeflow.variables import COOKIE_VARIABLE, HOST_VARIABLE, TOKEN_VARIABLE
+
 if TYPE_CHECKING:
     from edgepress.contracts.config import PipelineConfig
     from edgepress_pipelines.kubeflow.connection import Connection
@@ -16,7 +18,7 @@ HostOption = Annotated[
     typer.Option(
         "--host",
         metavar="URL",
-        envvar="EDGEPRESS_KFP_HOST",
+        envvar=HOST_VARIABLE,
         help="Kubeflow Pipelines' API, e.g. https://kubeflow.example.org/pipeline. In a pod: the installation's own.",
     ),
 ]
@@ -28,12 +30,12 @@ TokenFileOption = Annotated[
     typer.Option(
         "--token-file",
         metavar="FILE",
-        help="A bearer token, read anew for each request. EDGEPRESS_KFP_TOKEN may hold one instead; a pod uses its own.",
+        help=f"A bearer token, read anew for each request. {TOKEN_VARIABLE} may hold one instead; a pod uses its own.",
     ),
 ]
 CookieFileOption = Annotated[
     Path | None,
-    typer.Option("--cookie-file", metavar="FILE", help="A session cookie as name=value. EDGEPRESS_KFP_COOKIE may hold one instead."),
+    typer.Option("--cookie-file", metavar="FILE", help=f"A session cookie as name=value. {COOKIE_VARIABLE} may hold one instead."),
 ]
 CaFileOption = Annotated[
     Path | None, typer.Option("--ca-file", metavar="FILE", help="Certificates (PEM) to trust instead of the public authorities.")

@@ -14,7 +14,7 @@ from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from edgepress import images
-from edgepress.contracts.kubeflow import PART_OF_LABEL, KubeflowSettings, TaskResources
+from edgepress.contracts.kubeflow import PART_OF_LABEL, REQUIRED_CREDENTIALS, KubeflowSettings, TaskResources
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 
 USER_ID = 65532
@@ -25,7 +25,6 @@ RUN_ID_FIELD = "metadata.labels['pipeline/runid']"
 """KFP labels every pod of a run with the run's identifier."""
 
 PUSHGATEWAY_VARIABLE = "EDGEPRESS_PUSHGATEWAY_URL"
-REQUIRED_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"
 """Absent from the Secret where the store is Amazon's own."""
 

@@ -10,7 +10,6 @@ from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import InputError
 from edgepress_pipelines.kubeflow.backend import MINIMUM_BACKEND_VERSION
 from edgepress_pipelines.kubeflow.connection import Connection
-from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.experiments import find_experiment
 from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 
@@ -46,16 +45,12 @@ def check_backend(connection: Connection, namespace: str | None) -> Backend:
         namespace: what the configuration says; one that was given with ``--namespace`` goes before it.
 
     Raises:
-        InputError: nobody answers, the credentials are refused, it is older than ``MINIMUM_BACKEND`` or does not tell its version, or it
-            serves many users and no namespace is named.
+        KubeflowError: KFP cannot be reached, or refuses.
+        InputError: something else answers, it is older than ``MINIMUM_BACKEND`` or does not tell its version, or it serves many users and
+            no namespace is named.
     """
-    try:
-        # The generated client's model of this answer leaves the version out.
-        answer = connection.client.call_api(
-            "/apis/v2beta1/healthz", "GET", response_type="object", auth_settings=["Bearer"], _return_http_data_only=True
-        )
-    except KubeflowError as error:
-        raise InputError(str(error)) from error
+    # The generated client's model of this answer leaves the version out.
+    answer = connection.client.call_api("/apis/v2beta1/healthz", "GET", response_type="object", _return_http_data_only=True)
     if not isinstance(answer, dict) or not {"multi_user", "tag_name", "commit_sha"} & answer.keys():
         raise InputError(f"{connection.host}: answers, but not as Kubeflow Pipelines does; check --host")
     wanted = connection.namespace or namespace
@@ -81,15 +76,13 @@ def check_run(config: PipelineConfig, connection: Connection, cluster: "Cluster 
         tell: is given one line for each thing that could not be checked.
 
     Raises:
-        InputError: something is wrong, see ``check_cluster_config`` and ``check_backend``; or the namespace may not be read, the Secret
-            with the store's credentials is missing or incomplete, or no node offers the accelerators that a task asks for.
+        KubeflowError: KFP cannot be reached, or refuses; the namespace may not be read.
+        InputError: something is wrong, see ``check_cluster_config`` and ``check_backend``; or the Secret with the store's credentials is
+            missing or incomplete, or no node offers the accelerators that a task asks for.
     """
     check_cluster_config(config)
     backend = check_backend(connection, config.resources.kubeflow.namespace)
-    try:
-        find_experiment(connection, config.resources.kubeflow.experiment)  # what may not be read here, may not be written either
-    except KubeflowError as error:
-        raise InputError(str(error)) from error
+    find_experiment(connection, config.resources.kubeflow.experiment)  # what may not be read here, may not be written either
     if cluster is None:
         tell(
             f"not checked from here: Secret {config.resources.kubeflow.credentials_secret} in namespace {backend.pods_namespace}, and "

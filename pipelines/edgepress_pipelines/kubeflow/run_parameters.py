@@ -14,7 +14,8 @@ def run_parameters(config: PipelineConfig, *, fingerprint: str = "", upload: boo
     Args:
         config: the configuration.
         fingerprint: of what the run follows from; ends up beside its verdict.
-        upload: also put the user's module and a local model to adopt where the parameters say that they are, as a run needs.
+        upload: also put the user's module, a local model to adopt and long settings where the parameters say that they are, as a run
+            needs.
 
     Raises:
         ConfigError: it cannot run on a cluster, see ``check_cluster_config``; or it is too large for parameters.
@@ -22,7 +23,7 @@ def run_parameters(config: PipelineConfig, *, fingerprint: str = "", upload: boo
     """
     storage = check_cluster_config(config)
     inputs = place_inputs(config, storage) if upload else locate_inputs(config, storage)
-    return pipeline_parameters(config, storage=storage, inputs=inputs, fingerprint=fingerprint)
+    return pipeline_parameters(config, storage=storage, inputs=inputs, place=upload, fingerprint=fingerprint)
 
 
 def check_cluster_config(config: PipelineConfig) -> str:

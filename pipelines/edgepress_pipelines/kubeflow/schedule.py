@@ -56,7 +56,8 @@ class Creation:
 def create_schedule(config: PipelineConfig, connection: Connection, package: Package) -> Creation:
     """Have the configuration's schedule in KFP, once and with this content. ``preflight.check_run`` comes first.
 
-    One of other content is deleted after the new one is there, so at no moment is there none. A paused one stays paused.
+    One of other content is deleted after the new one is there, so at no moment is there none. A paused one stays paused. Of equal ones,
+    which KFP takes when two commands create at the same moment, the one with the smallest identifier is kept, whoever made it.
 
     Raises:
         ConfigError: the configuration has no schedule.
@@ -82,21 +83,25 @@ def create_schedule(config: PipelineConfig, connection: Connection, package: Pac
     content = _digest(connection, wanted)
     wanted.description = f"{_MARK}{content}"
     there = find_schedules(connection, config.name)
-    same = next((schedule for schedule in there if schedule.content == content), None)
+    same = _with_content(there, content)
     paused = bool(there) and not any(schedule.is_enabled for schedule in there)
     wanted.mode = kfp_server_api.RecurringRunMode.DISABLE if paused else kfp_server_api.RecurringRunMode.ENABLE
 
     def find() -> Schedule | None:
-        return next((schedule for schedule in find_schedules(connection, config.name) if schedule.content == content), None)
+        return _with_content(find_schedules(connection, config.name), content)
 
     def create() -> Schedule:
         return _read(connection.recurring_runs.recurring_run_service_create_recurring_run(wanted))
 
-    kept = same or create_once(create, find, connection.patience)
-    others = [schedule for schedule in there if schedule.recurring_run_id != kept.recurring_run_id]
+    made = same or create_once(create, find, connection.patience)
+    now = there if same else find_schedules(connection, config.name)
+    kept = _with_content(now, content) or made
+    # One of other content that has come since is what another command wants at this moment: nobody can say which of the two holds.
+    before = {each.recurring_run_id for each in there}
+    others = [each for each in now if each != kept and (each.content == content or each.recurring_run_id in before)]
     for other in others:
         _delete(connection, other)
-    return Creation(schedule=kept, did="nothing" if same and not others else "replaced" if others else "created")
+    return Creation(schedule=kept, did="nothing" if same and not others else "replaced" if there else "created")
 
 
 def find_schedules(connection: Connection, name: str | None = None) -> list[Schedule]:
@@ -180,6 +185,11 @@ def _schedules(connection: Connection, name: str | None) -> Iterator[Schedule]:
     for found in every(ask, "recurring_runs", namespace=connection.namespace, filter=named(name) if name is not None else None):
         if (found.description or "").startswith(_MARK):
             yield _read(found)
+
+
+def _with_content(schedules: list[Schedule], content: str) -> Schedule | None:
+    """The one with this content; of several, the one that every command chooses."""
+    return min((schedule for schedule in schedules if schedule.content == content), key=lambda each: each.recurring_run_id, default=None)
 
 
 def _read(found: Any) -> Schedule:

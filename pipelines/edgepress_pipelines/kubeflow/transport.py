@@ -23,7 +23,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT
+from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError
 from edgepress_pipelines.kubeflow.errors import KubeflowError, not_the_api, refused
 
 _REPEATABLE = frozenset({"GET", "DELETE"})
@@ -61,12 +61,25 @@ class Patience:
         return min(asked, self.longest_delay_s)
 
 
+@dataclass(frozen=True)
+class Credential:
+    """A header that says who asks.
+
+    Attributes:
+        header: its name.
+        read: gives its value, anew for each attempt, so that a renewed one is used. Raises InputError when there is none.
+    """
+
+    header: str
+    read: Callable[[], str]
+
+
 class ApiClient(kfp_server_api.ApiClient):
     """KFP's generated client, whose requests raise nothing but ``KubeflowError``.
 
     Args:
-        configuration: host, TLS and the hook that gives the current token.
-        cookie: gives the current value of the header Cookie; None sends none.
+        configuration: host and TLS.
+        credential: says who asks; None says nothing.
         patience: time limits and attempts.
         before_request: is called before each attempt of each request; what it raises keeps that from being sent.
     """
@@ -74,13 +87,13 @@ class ApiClient(kfp_server_api.ApiClient):
     def __init__(
         self,
         configuration: kfp_server_api.Configuration,
-        cookie: Callable[[], str] | None,
+        credential: Credential | None,
         patience: Patience,
         before_request: Callable[[], None] = lambda: None,
     ) -> None:
         configuration.retries = False  # neither repeats nor redirects: what follows decides
         super().__init__(configuration)
-        self._read_cookie = cookie
+        self._credential = credential
         self.patience = patience
         self._before_request = before_request
 
@@ -101,16 +114,23 @@ class ApiClient(kfp_server_api.ApiClient):
         while True:
             attempt += 1
             sent = dict(headers or {})  # the generated client takes its Content-Type out when it sends a file
-            if self._read_cookie is not None:
-                sent["Cookie"] = self._read_cookie()
-            self._before_request()
             try:
+                sent |= self._say_who_asks()
+                self._before_request()
                 return self._once(method, url, query_params, sent, post_params, body, timeout)
             except KubeflowError as error:
                 repeatable = method in _REPEATABLE or url.endswith(_REPEATABLE_ENDINGS) or not error.may_have_acted
                 if not (error.is_transient and repeatable) or attempt >= self.patience.attempts:
                     raise
                 time.sleep(self.patience.delay_s(attempt, error))
+
+    def _say_who_asks(self) -> dict[str, str]:
+        if self._credential is None:
+            return {}
+        try:
+            return {self._credential.header: self._credential.read()}
+        except InputError as error:  # it could be read when the connection was opened: its file is being renewed
+            raise KubeflowError(str(error), is_transient=True, exit_code=error.exit_code) from error
 
     def _once(self, method: str, url: str, query_params: Any, headers: Any, post_params: Any, body: Any, timeout: Any) -> Any:
         host = self.configuration.host

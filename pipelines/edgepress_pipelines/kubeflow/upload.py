@@ -12,8 +12,8 @@ import yaml
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.listing import every, named
 from edgepress_pipelines.kubeflow.transport import create_once
+from edgepress_pipelines.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
 
-PIPELINE_NAME = "compress-and-release"
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAME_DIGITS = 32
 """Hexadecimal digits of the digest in a version's name. A name must do as a Kubernetes object's: no colon, not too long."""
@@ -82,7 +82,7 @@ def _ensure_pipeline(connection: Connection) -> str:
         wanted = kfp_server_api.V2beta1Pipeline(
             display_name=PIPELINE_NAME,
             namespace=connection.namespace,
-            description="Compress a model several ways, judge the results, release what passed.",
+            description=PIPELINE_DESCRIPTION,
         )
         identifier: str = connection.pipelines.pipeline_service_create_pipeline(wanted).pipeline_id
         return identifier

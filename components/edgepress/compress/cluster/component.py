@@ -19,12 +19,13 @@ def cluster(
 
     from edgepress.compress.cluster.step import cluster
     from edgepress.contracts.stages import ClusterSettings
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     run = enter_run(context)
     cluster(
         recipe=recipe,
-        settings=ClusterSettings.parse_optional(settings),
+        settings=ClusterSettings.parse_optional(read_settings(settings)),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),

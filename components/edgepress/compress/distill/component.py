@@ -19,12 +19,13 @@ def distill(
 
     from edgepress.compress.distill.step import distill
     from edgepress.contracts.stages import DistillSettings
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     run = enter_run(context)
     distill(
         recipe=recipe,
-        settings=DistillSettings.parse_optional(settings),
+        settings=DistillSettings.parse_optional(read_settings(settings)),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),

@@ -19,12 +19,13 @@ def prune(
 
     from edgepress.compress.prune.step import prune
     from edgepress.contracts.stages import PruneSettings
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     run = enter_run(context)
     prune(
         recipe=recipe,
-        settings=PruneSettings.parse_optional(settings),
+        settings=PruneSettings.parse_optional(read_settings(settings)),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),

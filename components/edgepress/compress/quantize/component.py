@@ -19,12 +19,13 @@ def quantize(
 
     from edgepress.compress.quantize.step import quantize
     from edgepress.contracts.stages import QuantizeSettings
+    from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     run = enter_run(context)
     quantize(
         recipe=recipe,
-        settings=QuantizeSettings.parse_optional(settings),
+        settings=QuantizeSettings.parse_optional(read_settings(settings)),
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         output=Path(output.path),

@@ -114,7 +114,7 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             ingested = fresh(ingest, settings=dataset).set_display_name("ingest")
             if build.pods is not None:
                 build.pods.mount_data(ingested)
-            data = cached(locate, address=ingested.output).set_display_name("dataset").outputs["dataset"]
+            data = cached(locate, address=ingested.outputs["Output"]).set_display_name("dataset").outputs["dataset"]
             trained = cached(
                 train, settings=baseline, module_uri=module_uri, module_digest=module_digest, source_digest=source_digest, dataset=data
             )
@@ -164,6 +164,7 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
                 run_id=run_id,
                 policy=policy,
                 fingerprint=fingerprint,
+                source=ingested.outputs["source"],
                 verdict=verdict,
                 baseline=reference,
                 candidates=dsl.Collected(candidate),

@@ -13,7 +13,7 @@ from edgepress.storage.embedded import EmbeddedStore
 from tests.faults.s3_proxy import Plan, running_proxy
 from tests.unit.store_environment import only
 
-FINGERPRINT = Fingerprint(dataset=f"sha256:{'a' * 64}", code=f"sha256:{'b' * 64}", config=f"sha256:{'c' * 64}")
+FINGERPRINT = Fingerprint(code=f"sha256:{'b' * 64}", configuration=f"sha256:{'c' * 64}", dataset=f"sha256:{'a' * 64}")
 FILES = ("evaluations/int8.json", "evaluations/test/baseline.json", "leaderboard.csv", "models/int8.tflite", "report.html", "verdict.json")
 
 
@@ -32,8 +32,12 @@ def summary(tmp_path: Path) -> Path:
     return folder
 
 
-def publish(summary: Path, storage: str, run_id: str) -> str:
-    return publish_summary(summary, storage, name="digits", run_id=run_id, fingerprint=FINGERPRINT, outcome="rejected")
+def verdict(run_id: str, started_unix_s: float = 1.0) -> LastVerdict:
+    return LastVerdict(run_id=run_id, started_unix_s=started_unix_s, fingerprint=FINGERPRINT, outcome="rejected")
+
+
+def publish(summary: Path, storage: str, run_id: str, started_unix_s: float = 1.0) -> str:
+    return publish_summary(summary, storage, "digits", verdict(run_id, started_unix_s))
 
 
 def last_verdict(store: ObjectStore, prefix: str) -> LastVerdict:
@@ -45,9 +49,32 @@ def test_everything_is_published_and_the_newest_verdict_is_this_one(embedded: Em
         store, _ = open_store("s3://published")
         for run_id in ("r1", "r2"):
             assert publish(summary, "s3://published/a/b/", run_id) == f"s3://published/a/b/runs/{run_id}"
-            assert last_verdict(store, "a/b") == LastVerdict(run_id=run_id, fingerprint=FINGERPRINT, outcome="rejected")
+            assert last_verdict(store, "a/b") == verdict(run_id)
         assert store.list_keys("a/b/runs/r2/") == [f"a/b/runs/r2/{name}" for name in FILES]
         assert store.get_bytes("a/b/runs/r1/models/int8.tflite") == b"content of models/int8.tflite"
+
+
+def test_a_run_that_started_earlier_and_ends_later_does_not_take_the_newest_verdict_s_place(
+    embedded: EmbeddedStore, summary: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with only(embedded.environment):
+        store, _ = open_store("s3://ordered")
+        publish(summary, "s3://ordered/p", "second", 20.0)
+        publish(summary, "s3://ordered/p", "first", 10.0)
+        assert last_verdict(store, "p").run_id == "second"
+        assert "run second started later" in capsys.readouterr().out
+        assert store.exists("p/runs/first/verdict.json")
+        publish(summary, "s3://ordered/p", "second", 20.0)  # the task again
+        publish(summary, "s3://ordered/p", "third", 30.0)
+        assert last_verdict(store, "p") == verdict("third", 30.0)
+
+
+def test_a_record_of_another_release_is_replaced(embedded: EmbeddedStore, summary: Path) -> None:
+    with only(embedded.environment):
+        store, _ = open_store("s3://released")
+        store.put_bytes(f"p/{last_verdict_key('digits')}", b'{"schema_version": 1, "run_id": "old"}')
+        publish(summary, "s3://released/p", "new")
+        assert last_verdict(store, "p").run_id == "new"
 
 
 @pytest.mark.parametrize("broken_put", range(1, len(FILES) + 2))

@@ -15,6 +15,7 @@ from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.experiments import find_experiment
+from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
 from edgepress_pipelines.kubeflow.package import Package, compiled
 from edgepress_pipelines.kubeflow.transport import Patience
 from tests.kfp_api.server import KfpServer
@@ -50,7 +51,8 @@ def read_config(folder: Path, **changes: Any) -> PipelineConfig:
 
 @functools.cache
 def _compiled(config_json: str) -> tuple[bytes, str]:
-    with compiled(PipelineConfig.model_validate_json(config_json), example_lock()) as package:
+    config, lock = PipelineConfig.model_validate_json(config_json), example_lock()
+    with compiled(config, lock, take_fingerprint(config, lock)) as package:
         return package.pipeline.read_bytes(), json.dumps(package.parameters)
 
 

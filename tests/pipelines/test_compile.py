@@ -80,6 +80,8 @@ def test_every_cached_task_is_keyed_by_the_data_and_nothing_that_is_new_in_every
     assert tasks["locate"]["inputs"]["parameters"]["address"] == {
         "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "ingest"}
     }
+    from_ingest = [name for name, task in tasks.items() if "'ingest'" in str(task.get("inputs"))]
+    assert sorted(from_ingest) == ["locate", "report"]
     for name in cached - {"locate", "evaluate-nominee"} | {"for-loop-1"}:
         producers = {source["taskOutputArtifact"]["producerTask"] for source in tasks[name]["inputs"]["artifacts"].values()}
         assert "locate" in producers

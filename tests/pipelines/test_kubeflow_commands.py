@@ -3,6 +3,7 @@
 Whatever waits, is interrupted or must come out the same in two processes runs as a process; the rest in this one, which is quicker.
 """
 
+import json
 import os
 import signal
 import subprocess
@@ -167,6 +168,38 @@ def test_submitting_alone_returns_at_once(kfp: KfpServer, command: Callable[...,
     assert '"max_drop":0.03' in kfp.only_run()["runtime_config"]["parameters"]["policy"]
     assert done.stderr.startswith("not checked from here: Secret edgepress-s3")
     assert not (tmp_path / ".edgepress").exists()
+
+
+def test_who_starts_a_run_says_what_it_knows_of_what_the_run_is_computed_from(
+    kfp: KfpServer, command: Callable[..., Result], tmp_path: Path
+) -> None:
+    def fingerprint(run_id: str) -> dict[str, str]:
+        found = json.loads(kfp.state.runs[run_id]["runtime_config"]["parameters"]["fingerprint"])
+        assert isinstance(found, dict)
+        return found
+
+    write_config(tmp_path)
+    assert command("submit", "config.yaml").exit_code == 0
+    seen = fingerprint(kfp.only_run()["run_id"])
+    assert set(seen) == {"code", "configuration", "dataset"}
+    assert command("schedule", "create", "config.yaml").exit_code == 0
+    (recurring_run_id,) = kfp.state.recurring_runs
+    scheduled = fingerprint(kfp.state.fire(recurring_run_id))
+    assert scheduled == {key: seen[key] for key in ("code", "configuration")}  # each run finds data of its own
+
+
+def test_data_on_a_volume_of_the_cluster_is_left_to_the_run_to_look_at(
+    kfp: KfpServer, command: Callable[..., Result], tmp_path: Path
+) -> None:
+    volume = {"claim_name": "pets", "mount_path": "/mnt/nowhere-here"}
+    kubeflow = {"storage_uri": STORAGE, "data_volume": volume}
+    write_config(tmp_path, dataset={"source": "/mnt/nowhere-here/pets"}, resources={"kubeflow": kubeflow})
+    submitted = command("submit", "config.yaml")
+    assert submitted.exit_code == 0, submitted.output
+    assert set(json.loads(kfp.only_run()["runtime_config"]["parameters"]["fingerprint"])) == {"code", "configuration"}
+    refused = command("trigger", "config.yaml")
+    assert (refused.exit_code, len(kfp.state.runs)) == (2, 1)
+    assert "dataset.source: /mnt/nowhere-here/pets is not here" in " ".join(refused.output.split())
 
 
 def test_uploading_twice(kfp: KfpServer, tmp_path: Path) -> None:

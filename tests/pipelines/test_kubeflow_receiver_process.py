@@ -16,13 +16,15 @@ from typing import Any
 import pytest
 
 from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
+from edgepress.observe.metrics_push import PUSHGATEWAY_VARIABLE
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
+from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, take_fingerprint
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.foreground import heed_interrupts
+from tests.unit.broken_servers import answering_server
 from tests.unit.running_receiver import TOKEN, payload, post, request
 from tests.unit.store_environment import only
 
@@ -67,8 +69,9 @@ def project(store: EmbeddedStore, tmp_path: Path) -> Path:
 
 def judge(project: Path, run_id: str = "run-1") -> None:
     """Write the verdict of a run on what there is now."""
-    fingerprint = take_fingerprint(load_config(project / "config.yaml"), read_image_lock(project / "lock.yaml"))
-    record = LastVerdict(run_id=run_id, fingerprint=fingerprint, outcome="rejected")
+    config = load_config(project / "config.yaml")
+    fingerprint = take_fingerprint(config, read_image_lock(project / "lock.yaml"), dataset=digest_dataset(config))
+    record = LastVerdict(run_id=run_id, started_unix_s=1.0, fingerprint=fingerprint, outcome="rejected")
     open_store("s3://edgepress/runs")[0].put_bytes(f"runs/{last_verdict_key('pets')}", record.model_dump_json().encode())
 
 
@@ -137,13 +140,17 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
     ("options", "expected"),
     [
         (("--set", "dataset.source=s3://data/absent"), "dataset.source: s3://data/absent: the store holds nothing there"),
-        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is not set"),
+        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is missing"),
         (("--image-lock", "absent.yaml"), "absent.yaml: there is no image lock"),
         (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
         (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),
         (("--receiver-token-file", "token"), "--receiver-token-file: belongs to --listen"),
         (("--listen", "nowhere", "--receiver-token-file", "token"), "--listen nowhere: is not HOST:PORT"),
         (("--listen", "127.0.0.1:0", "--receiver-token-file", "absent"), "--receiver-token-file absent: cannot be read"),
+        (
+            ("--listen", "127.0.0.1:0", "--receiver-token-file", "token", "--set", "resources.kubeflow.storage_uri=null"),
+            "resources.kubeflow.storage_uri: is missing",
+        ),
         (("--listen", "192.0.2.1:80", "--receiver-token-file", "token"), "--listen 192.0.2.1:80: cannot be listened on"),
     ],
 )
@@ -209,21 +216,53 @@ def test_of_triggers_at_the_same_moment_one_starts_a_run(project: Path, kfp: Kfp
     assert said[2].startswith(f"started run {run_id}: the dataset changed")
 
 
-def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer) -> None:
+def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     open_store("s3://data/x")[0].put_bytes("x/dog/3.png", b"dog")
-    assert subprocess.run(command(project, kfp), capture_output=True, check=False, timeout=WAIT_S).returncode == 0
+    with answering_server(200) as gateway:
+        monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
+        assert subprocess.run(command(project, kfp), capture_output=True, check=False, timeout=WAIT_S).returncode == 0
+    assert len(gateway.seen) == 1
     run = kfp.only_run()
     for number in (1, 2):  # two more with the same parameters, which somebody submitted
         kfp.state.runs[f"again-{number}"] = run | {"run_id": f"again-{number}", "state_history": []}
     for run_id in kfp.state.runs:
         kfp.state.set_state(run_id, "FAILED")
-    given_up = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    with answering_server(200) as gateway:
+        monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
+        given_up = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert gateway.seen == [], "a run is due and none was started: that is no success"
     assert (given_up.returncode, given_up.stdout, len(kfp.state.runs)) == (1, "", 3)
     assert given_up.stderr.startswith(
         "edgepress: error: no run was started: the last 3 runs on the same data, code and configuration failed"
     )
+    monkeypatch.delenv(PUSHGATEWAY_VARIABLE)
     forced = subprocess.run(command(project, kfp, "--force"), capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert (forced.returncode, len(kfp.state.runs)) == (0, 4)
+
+
+def test_events_are_about_the_configuration_as_it_is_now(project: Path, kfp: KfpServer) -> None:
+    elsewhere = payload("minio_object_created").replace(b'"data"', b'"other"')
+    with receiver_process(project, kfp, "--debounce-s", "600") as receiver:
+        assert post(receiver.port, "/events/s3", elsewhere).json() == {"outcome": "ignored"}
+        (project / "config.yaml").write_text(CONFIG.replace("s3://data/x", "s3://other/x"))
+        assert post(receiver.port, "/events/s3", elsewhere).status == 202
+        assert post(receiver.port, "/events/s3", payload("minio_object_created")).json() == {"outcome": "ignored"}
+        (project / "config.yaml").write_text("name: pets\n")
+        assert post(receiver.port, "/events/s3", payload("minio_object_created")).status == 202
+
+
+def test_what_is_not_checked_before_a_start_is_said(project: Path, kfp: KfpServer) -> None:
+    open_store("s3://data/x")[0].put_bytes("x/dog/4.png", b"dog")
+    done = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert (done.returncode, done.stdout.startswith("started run ")) == (0, True)
+    assert done.stderr.count("\n") == 1
+    assert "Secret edgepress-s3 in namespace kubeflow" in done.stderr
+    forced = command(project, kfp, "--force", "--set", "dataset.seed=1", "--kube-context", "nowhere")
+    refused = subprocess.run(forced, capture_output=True, text=True, check=False, timeout=WAIT_S)
+    assert (refused.returncode, refused.stdout, len(kfp.state.runs)) == (2, "", 1)
+    assert refused.stderr.startswith("edgepress: error: --kube-context nowhere")
+    quiet = [*command(project, kfp), "--set", "dataset.seed=2", "--no-cluster-check"]
+    assert subprocess.run(quiet, capture_output=True, text=True, check=False, timeout=WAIT_S).stderr == ""
 
 
 def test_a_check_under_way_is_finished(project: Path, kfp: KfpServer) -> None:

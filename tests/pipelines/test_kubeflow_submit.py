@@ -5,15 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError
+from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, StorageError
+from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.preflight import check_run
-from edgepress_pipelines.kubeflow.submit import submit_run
+from edgepress_pipelines.kubeflow.submit import create_run, prepare_run, submit_run
 from edgepress_pipelines.kubeflow.upload import upload_version, version_name
 from edgepress_pipelines.pipeline_name import PIPELINE_NAME
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
-from tests.pipelines.cluster_project import STORAGE, connect, package_in, read_config
+from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_in, read_config
 
 
 @pytest.fixture
@@ -76,6 +77,25 @@ def test_an_answer_that_is_lost_starts_no_second_run(kfp: KfpServer, tmp_path: P
     submitted = submit_run(config, connect(kfp), package_in(tmp_path, config))
     assert set(kfp.state.runs) == {submitted.run_id}
     assert len(kfp.state.pipelines) == len(kfp.state.versions) == len(kfp.state.experiments) == 1
+
+
+def test_each_attempt_to_start_a_run_can_be_kept_back(kfp: KfpServer, tmp_path: Path) -> None:
+    """Whoever holds a claim to start looks at it before each request, and sends none once it is lost."""
+    config = read_config(tmp_path)
+    connection = connect(kfp)
+    prepared = prepare_run(config, connection, package_in(tmp_path, config))
+    assert kfp.state.runs == {}
+    kfp.faults.add(Fault("refuse", at="POST .*/runs$", times=100, status=503))
+    allowed = iter([True, True, False])  # the request, and a look for what it made
+
+    def before_request() -> None:
+        if not next(allowed):
+            raise StorageError("lost")
+
+    with pytest.raises(StorageError, match="lost"):
+        create_run(prepared, Connection(ConnectionSettings(host=kfp.url, patience=QUICK), before_request))
+    assert kfp.count("POST", "/runs") == 1
+    assert kfp.state.runs == {}
 
 
 def test_a_server_that_stays_down_is_given_up_on(kfp: KfpServer, tmp_path: Path) -> None:

@@ -25,6 +25,28 @@ def swallowing_server() -> Iterator[str]:
 
 
 @contextmanager
+def nonsense_server() -> Iterator[str]:
+    """Answers each connection with something that is no HTTP."""
+
+    def serve(listening: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listening.accept()
+            except OSError:
+                return
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"-ERR unknown command\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=serve, args=(listening,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        listening.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+@contextmanager
 def dripping_server() -> Iterator[str]:
     """Answers a byte every tenth of a second, without end: no wait for the next byte is ever long."""
     ended = threading.Event()

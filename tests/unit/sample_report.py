@@ -29,6 +29,7 @@ def report_run(
     judged: bool = False,
     publish_to: str = "",
     fingerprint: str = "",
+    source: str = "",
 ) -> Path:
     """Nominate, judge and report; with ``judged`` the first two have been done below ``root`` already."""
     if not judged:
@@ -71,6 +72,7 @@ def report_run(
         output=output or root / "report",
         publish_to=publish_to,
         fingerprint=fingerprint,
+        source=source,
     )
     return output or root / "report"
 

@@ -1,86 +1,23 @@
-"""Whether a run is due, and that of many who find it due one starts it."""
+"""That a change starts a run, and that of many who find one due one starts it."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from edgepress import images
+from edgepress.contracts.kubeflow import DataVolume
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError, StorageError
-from edgepress.storage import ObjectStore, open_store
+from edgepress.storage import ObjectStore
 from edgepress.storage.filesystem import FilesystemStore
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow import trigger
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
-from edgepress_pipelines.kubeflow.start_claim import POLL_INTERVAL_S, Clock, StartClaim, claim_start
-from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, read_last_verdict, start_if_due
-from edgepress_pipelines.kubeflow.trigger_decision import (
-    MAX_FAILURES,
-    AlreadyRunning,
-    GivenUp,
-    KnownRun,
-    RunState,
-    Start,
-    Unchanged,
-    decide,
-)
-
-
-def digest(number: int) -> str:
-    return f"sha256:{number:064x}"
-
-
-def fingerprint(dataset: int = 0, code: int = 0, config: int = 0) -> Fingerprint:
-    return Fingerprint(dataset=digest(dataset), code=digest(code), config=digest(config))
-
-
-fingerprints = st.builds(fingerprint, st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))
-states: st.SearchStrategy[RunState] = st.sampled_from(["active", "succeeded", "failed", "stopped"])
-verdicts = st.none() | st.builds(
-    LastVerdict,
-    run_id=st.just("before"),
-    fingerprint=st.none() | fingerprints,
-    outcome=st.sampled_from(["passed", "rejected", "inconclusive"]),
-)
-
-
-@given(fingerprints, verdicts, st.lists(states, max_size=6), st.booleans())
-def test_every_decision_has_its_ground(now: Fingerprint, last: LastVerdict | None, found: list[RunState], force: bool) -> None:
-    runs = [KnownRun(f"run-{number}", state) for number, state in enumerate(found)]
-    decision = decide(now, last, runs, force=force)
-    same = last is not None and last.fingerprint == now
-    hopeless = found[:1] == ["stopped"] or (len(found) >= MAX_FAILURES and set(found[:MAX_FAILURES]) == {"failed"})
-    if "active" in found:
-        assert decision == AlreadyRunning(f"run-{found.index('active')}")
-    elif force:
-        assert isinstance(decision, Start)
-    elif same:
-        assert isinstance(decision, Unchanged)
-    elif hopeless:
-        assert isinstance(decision, GivenUp)
-    else:
-        assert isinstance(decision, Start)
-    if not isinstance(decision, AlreadyRunning):
-        assert decision.reason
-        assert "\n" not in decision.reason
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [
-        (fingerprint(dataset=1), "the dataset changed since the verdict of run before (rejected)"),
-        (fingerprint(code=1, config=1), "the code and the configuration changed since the verdict of run before (rejected)"),
-        (fingerprint(1, 1, 1), "the dataset, the code and the configuration changed since the verdict of run before (rejected)"),
-    ],
-)
-def test_what_changed_is_said(now: Fingerprint, expected: str) -> None:
-    last = LastVerdict(run_id="before", fingerprint=fingerprint(), outcome="rejected")
-    assert decide(now, last, []) == Start(expected)
-
+from edgepress_pipelines.kubeflow.trigger import CreateRun, TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
+from edgepress_pipelines.kubeflow.trigger_decision import MAX_FAILURES, KnownRun, RunState, Unchanged
+from tests.unit.virtual_time import VirtualTime
 
 CONFIG = """
 name: digits
@@ -102,14 +39,19 @@ class Cluster:
     def __init__(self) -> None:
         self.runs: list[tuple[Fingerprint, KnownRun]] = []
 
-    def runs_of(self, wanted: Fingerprint) -> Sequence[KnownRun]:
-        return [run for fingerprint, run in reversed(self.runs) if fingerprint == wanted]
+    def runs_of(self, now: Fingerprint) -> Sequence[KnownRun]:
+        return [run for given, run in reversed(self.runs) if (given.code, given.configuration) == (now.code, now.configuration)]
 
-    def start_run(self, parameter: str) -> str:
-        started = Fingerprint.from_parameter(parameter)
-        assert started is not None
+    def prepare_run(self, given: Fingerprint) -> CreateRun:
+        def create(before_request: Callable[[], None]) -> str:
+            before_request()
+            return self.start_run(given)
+
+        return create
+
+    def start_run(self, given: Fingerprint) -> str:
         run_id = f"run-{len(self.runs) + 1}"
-        self.runs.append((started, KnownRun(run_id, "active")))
+        self.runs.append((given, KnownRun(run_id, "active", given.dataset)))
         return run_id
 
     def end(self, state: RunState) -> KnownRun:
@@ -129,11 +71,11 @@ class Project:
 
     def trigger(self, *overrides: str, force: bool = False) -> TriggerOutcome:
         config = load_config(self._config, ["resources.kubeflow.storage_uri=s3://bucket/prefix", *overrides])
-        return start_if_due(config, LOCK, runs_of=self.cluster.runs_of, start_run=self.cluster.start_run, force=force)
+        return start_if_due(config, LOCK, runs_of=self.cluster.runs_of, prepare_run=self.cluster.prepare_run, force=force)
 
-    def judge(self, outcome: str, fingerprint: Fingerprint | None) -> None:
-        run = self.cluster.end("succeeded")
-        record = LastVerdict.model_validate({"run_id": run.run_id, "fingerprint": fingerprint, "outcome": outcome})
+    def judge(self, outcome: str, fingerprint: Fingerprint | None, state: RunState = "succeeded") -> None:
+        run = self.cluster.end(state)
+        record = LastVerdict.model_validate({"run_id": run.run_id, "started_unix_s": 1.0, "fingerprint": fingerprint, "outcome": outcome})
         self.store.put_bytes(f"prefix/{last_verdict_key('digits')}", record.model_dump_json().encode())
 
 
@@ -180,6 +122,14 @@ def test_runs_that_keep_failing_are_not_started_for_ever(project: Project) -> No
     assert project.trigger(force=True).started_run_id == f"run-{MAX_FAILURES + 1}"
 
 
+def test_a_release_that_failed_is_tried_again(project: Project) -> None:
+    project.judge("passed", project.trigger().fingerprint, "failed")
+    again = project.trigger()
+    assert again.message == "started run run-2: run run-1 failed after its verdict (passed) and may not have released"
+    project.judge("passed", again.fingerprint)
+    assert isinstance(project.trigger().decision, Unchanged)
+
+
 def test_a_run_that_somebody_stopped_is_not_started_again(project: Project) -> None:
     project.trigger()
     project.cluster.end("stopped")
@@ -196,17 +146,17 @@ def test_a_run_that_ends_while_the_claim_is_awaited_is_not_repeated(project: Pro
         nonlocal looks
         looks += 1
         if looks == 2:
-            project.cluster.start_run(wanted.as_parameter())
+            project.cluster.start_run(wanted)
             project.judge("passed", wanted)
             return []
         return project.cluster.runs_of(wanted)
 
-    outcome = start_if_due(config, LOCK, runs_of=runs_of, start_run=project.cluster.start_run)
+    outcome = start_if_due(config, LOCK, runs_of=runs_of, prepare_run=project.cluster.prepare_run)
     assert isinstance(outcome.decision, Unchanged)
 
 
 def test_a_start_that_fails_leaves_the_claim_to_the_next(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(parameter: str) -> str:
+    def refuse(given: Fingerprint) -> str:
         raise StorageError("refused")
 
     monkeypatch.setattr(project.cluster, "start_run", refuse)
@@ -217,112 +167,75 @@ def test_a_start_that_fails_leaves_the_claim_to_the_next(project: Project, monke
     assert project.trigger().started_run_id == "run-1"
 
 
+def test_a_scheduled_run_in_progress_is_waited_for(project: Project) -> None:
+    first = project.trigger().fingerprint
+    project.judge("rejected", first)
+    project.cluster.start_run(Fingerprint(code=first.code, configuration=first.configuration))
+    waiting = project.trigger(force=True)
+    assert waiting.message == "nothing to do: run run-2 of the same code and configuration is in progress, maybe on the same data"
+    assert waiting.exit_code == EXIT_DONE
+    assert project.trigger("gate.accuracy.max_drop=0.05").started_run_id == "run-3"
+
+
+def test_a_source_that_cannot_be_seen_is_refused_before_anybody_is_asked(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trigger, "open_store", lambda uri: pytest.fail("the store was opened"))
+    volume = "resources.kubeflow.data_volume={claim_name: pets, mount_path: /mnt/nowhere-here}"
+    with pytest.raises(ConfigError) as refused:
+        project.trigger(volume, "dataset.source=/mnt/nowhere-here/pets")
+    assert str(refused.value) == (
+        "dataset.source: /mnt/nowhere-here/pets is not here, so trigger cannot see whether it changed; mount the volume of pets at "
+        "/mnt/nowhere-here where trigger runs, give s3://bucket/..., or start runs with `edgepress schedule`"
+    )
+
+
+def test_a_source_on_a_volume_that_is_here_is_looked_at(tmp_path: Path) -> None:
+    (tmp_path / "pets.npz").write_bytes(b"one")
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    overrides = [f"dataset.source={tmp_path / 'pets.npz'}", "resources.kubeflow.storage_uri=s3://bucket/prefix"]
+    config = load_config(tmp_path / "config.yaml", overrides)
+    # Of the test's own folder a configuration could not be read: no pod may have a volume at /tmp.
+    volume = DataVolume.model_construct(claim_name="pets", mount_path=str(tmp_path))
+    kubeflow = config.resources.kubeflow.model_copy(update={"data_volume": volume})
+    config = config.model_copy(update={"resources": config.resources.model_copy(update={"kubeflow": kubeflow})})
+    assert check_trigger_config(config) == "s3://bucket/prefix"
+    (tmp_path / "pets.npz").unlink()
+    with pytest.raises(ConfigError, match=r"pets\.npz is not here"):
+        check_trigger_config(config)
+
+
 def test_storage_has_to_be_named(project: Project) -> None:
-    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is not set"):
+    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is missing"):
         project.trigger("resources.kubeflow.storage_uri=null")
 
 
 def test_a_record_of_another_version_is_an_error_and_no_change(project: Project) -> None:
-    project.store.put_bytes(f"prefix/{last_verdict_key('digits')}", b'{"schema_version": 2}')
+    project.store.put_bytes(f"prefix/{last_verdict_key('digits')}", b'{"schema_version": 1}')
     with pytest.raises(IntegrityError, match="delete it"):
         read_last_verdict(project.store, "prefix", "digits")
 
 
-class VirtualTime:
-    """A clock that moves when somebody sleeps; ``then`` happens during each sleep."""
+def test_a_start_that_takes_long_is_not_a_second_one(project: Project) -> None:
+    """The first request is lost, and answering that it was takes so long that another trigger takes over in between."""
+    config = load_config(project._config, ["resources.kubeflow.storage_uri=s3://bucket/prefix"])
+    time, other = VirtualTime(), list[TriggerOutcome]()
 
-    def __init__(self, then: Callable[[], None] = lambda: None) -> None:
-        self.seconds = 0.0
-        self._then = then
+    def prepare(given: Fingerprint) -> CreateRun:
+        time.seconds += 10_000  # compiling and uploading count for nothing: no claim is held
 
-    def clock(self) -> Clock:
-        return Clock(now_s=lambda: self.seconds, sleep_s=self._sleep)
+        def create(before_request: Callable[[], None]) -> str:
+            before_request()
+            time.seconds += 1000
+            other.append(
+                start_if_due(
+                    config, LOCK, runs_of=project.cluster.runs_of, prepare_run=project.cluster.prepare_run, clock=VirtualTime().clock()
+                )
+            )
+            before_request()
+            return project.cluster.start_run(given)
 
-    def _sleep(self, seconds: float) -> None:
-        self.seconds += seconds
-        self._then()
+        return create
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> ObjectStore:
-    return open_store(str(tmp_path / "claims"))[0]
-
-
-def test_claims_follow_each_other_at_once_and_leave_one_object(store: ObjectStore) -> None:
-    time = VirtualTime()
-    for _ in range(3):
-        with claim_start(store, "p", "digits", clock=time.clock()) as claim:
-            claim.check_fresh()
-    assert time.seconds == 0.0
-    assert store.list_keys() == ["p/claims/digits/000000000003.json"]
-
-
-def test_a_dead_holder_is_waited_for_as_long_as_its_lease_and_no_longer(store: ObjectStore) -> None:
-    store.put_bytes("p/claims/digits/000000000007.json", StartClaim(holder="dead:1:x", claimed_unix_s=4e9).model_dump_json().encode())
-    time, told = VirtualTime(), list[str]()
-    with claim_start(store, "p", "digits", tell=told.append, lease_s=120, clock=time.clock()):
-        assert 120 <= time.seconds <= 120 + POLL_INTERVAL_S
-        assert store.list_keys() == ["p/claims/digits/000000000008.json"]
-    assert told == ["waiting for dead:1:x, which is starting a run of digits or has died doing so"]
-
-
-def test_a_holder_that_releases_is_followed_within_a_poll(store: ObjectStore) -> None:
-    key = "p/claims/digits/000000000001.json"
-    held = StartClaim(holder="other:1:x", claimed_unix_s=0.0)
-    store.put_bytes(key, held.model_dump_json().encode())
-
-    def release_after_5_s() -> None:
-        if time.seconds >= 5:
-            store.put_bytes(key, held.model_copy(update={"released": True}).model_dump_json().encode())
-
-    time = VirtualTime(then=release_after_5_s)
-    with claim_start(store, "p", "digits", clock=time.clock()):
-        assert time.seconds == 5
-
-
-def test_a_claim_of_another_release_is_left_to_the_lease(store: ObjectStore) -> None:
-    store.put_bytes("p/claims/digits/000000000001.json", b"{}")
-    store.put_bytes("p/claims/digits/notes.txt", b"somebody's own")
-    time = VirtualTime()
-    with claim_start(store, "p", "digits", lease_s=30, clock=time.clock()):
-        assert time.seconds >= 30
-
-
-def test_half_of_the_lease_is_kept_for_the_start(store: ObjectStore) -> None:
-    time = VirtualTime()
-    with claim_start(store, "p", "digits", lease_s=100, clock=time.clock()) as claim:
-        time.seconds += 50
-        claim.check_fresh()
-        time.seconds += 1
-        with pytest.raises(StorageError, match="nothing was started"):
-            claim.check_fresh()
-
-
-class StaleStore(FilesystemStore):
-    """Lists once what was there before others took their turns, as a process sees it that slept."""
-
-    def __init__(self, root: Path, then: Callable[[], None]) -> None:
-        super().__init__(root)
-        self._then: Iterator[Callable[[], None]] = iter([then])
-
-    def list_keys(self, prefix: str = "") -> list[str]:
-        listed = super().list_keys(prefix)
-        for then in self._then:
-            then()
-        return listed
-
-
-def test_a_latecomer_whose_number_has_been_deleted_does_not_hold(tmp_path: Path) -> None:
-    """It lists nothing and sleeps; claims 1 and 2 come and go; claim 3 holds. Then it writes number 1, which is free again."""
-    folder = tmp_path / "claims"
-    others = FilesystemStore(folder)
-    key = "p/claims/digits/000000000003.json"
-    held = StartClaim(holder="holder:1:x", claimed_unix_s=0.0)
-    time = VirtualTime()
-
-    def meanwhile() -> None:
-        others.put_bytes(key, held.model_dump_json().encode())
-
-    with claim_start(StaleStore(folder, meanwhile), "p", "digits", lease_s=60, clock=time.clock()):
-        assert time.seconds >= 60
-        assert others.list_keys() == ["p/claims/digits/000000000004.json"]
+    with pytest.raises(StorageError, match="taken over"):
+        start_if_due(config, LOCK, runs_of=project.cluster.runs_of, prepare_run=prepare, clock=time.clock())
+    assert other[0].started_run_id == "run-1"
+    assert len(project.cluster.runs) == 1

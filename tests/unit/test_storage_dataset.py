@@ -1,6 +1,7 @@
 """Datasets in an object store, against a real S3 server: stored once, fetched once, and never believed without being verified."""
 
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,10 @@ import pytest
 
 from edgepress.contracts.config import DatasetSettings
 from edgepress.errors import InputError, IntegrityError, StorageError
+from edgepress.ingest import step
+from edgepress.ingest.content import SourceContent
+from edgepress.ingest.source_digest import digest_in_place
+from edgepress.ingest.sources import read_source
 from edgepress.ingest.step import IngestResult, ingest
 from edgepress.storage import open_store
 from edgepress.storage.dataset import FETCHED_NAME, fetch_dataset
@@ -46,6 +51,32 @@ def on_machine(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 
 def run(source: DatasetSettings, uri: str) -> IngestResult:
     return ingest(settings=source, root=uri)
+
+
+def test_what_ingest_sees_at_the_source_is_what_a_trigger_sees(source: DatasetSettings) -> None:
+    began_unix_s = time.time()
+    seen = run(source, "s3://seen/datasets").source
+    assert seen is not None
+    assert seen.digest == digest_in_place(source.source, "dataset.source")
+    assert began_unix_s <= seen.unix_time_s <= time.time()
+    store, _ = open_store("s3://seen")
+    store.put_file("data.npz", Path(source.source))
+    remote = run(source.model_copy(update={"source": "s3://seen/data.npz"}), "s3://seen/datasets").source
+    assert remote is not None
+    assert remote.digest == digest_in_place("s3://seen/data.npz", "dataset.source")
+
+
+def test_what_changes_while_it_is_read_is_another_source(source: DatasetSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_then_change(settings: DatasetSettings, scratch: Path) -> SourceContent:
+        content = read_source(settings, scratch)
+        with Path(source.source).open("ab") as file:
+            file.write(b"more")
+        return content
+
+    monkeypatch.setattr(step, "read_source", read_then_change)
+    seen = run(source, "s3://changing/datasets").source
+    assert seen is not None
+    assert seen.digest != digest_in_place(source.source, "dataset.source")
 
 
 def test_what_one_machine_ingests_another_reads(source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

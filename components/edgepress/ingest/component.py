@@ -6,15 +6,19 @@ from edgepress import images
 
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
-def ingest(context: str, settings: str) -> str:
-    """Read the source into a dataset directory; gives its address, which is made of its content's digest."""
+def ingest(context: str, settings: str, source: dsl.OutputPath(str)) -> str:  # type: ignore[valid-type]  # KFP's way to declare an output
+    """Read the source into a dataset directory; gives its address, which is made of its content's digest, and what the source was."""
+    from pathlib import Path
+
     from edgepress.contracts.config import DatasetSettings
     from edgepress.ingest.step import ingest
     from edgepress.storage.settings import read_settings
     from edgepress.task import enter_run
 
     run = enter_run(context)
-    return ingest(settings=DatasetSettings.model_validate_json(read_settings(settings)), root=run.datasets).address
+    ingested = ingest(settings=DatasetSettings.model_validate_json(read_settings(settings)), root=run.datasets)
+    Path(source).write_text(ingested.source_text)
+    return ingested.address
 
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)

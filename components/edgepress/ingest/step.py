@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ import numpy as np
 from edgepress.contracts.config import DatasetSettings
 from edgepress.contracts.dataset import DatasetDescription, DatasetManifest, InputSpec, SplitName, open_dataset, verify_dataset
 from edgepress.contracts.files import fsync_directory
+from edgepress.contracts.last_verdict import SeenSource
 from edgepress.errors import DataError, InputError, IntegrityError
 from edgepress.ingest.checks import check_classes, check_duplicates, check_shapes, find_repeated, fingerprint
 from edgepress.ingest.content import SourceContent
+from edgepress.ingest.source_digest import digest_in_place
 from edgepress.ingest.sources import read_source
 from edgepress.ingest.splits import held_out_fractions, keep_stratified, take_splits
 from edgepress.ingest.write import INPUT_DTYPE, Selection, sync_tree, write_dataset
+from edgepress.storage import TASK_PATIENCE_S
 from edgepress.storage.dataset import FETCHED_NAME, is_stored, store_dataset
 from edgepress.task import task
 
@@ -35,11 +39,18 @@ class IngestResult:
         path: the dataset directory.
         digest: of its content, ``sha256:...``.
         address: what other tasks open: ``path`` itself, or the address in the object store that it was uploaded to.
+        source: what there was at the source; None for a dataset that was not uploaded, whose run's verdict nobody compares.
     """
 
     path: Path
     digest: str
     address: str
+    source: SeenSource | None
+
+    @property
+    def source_text(self) -> str:
+        """The source as the report takes it: JSON, or empty."""
+        return self.source.model_dump_json() if self.source is not None else ""
 
 
 @task("ingest")
@@ -62,6 +73,8 @@ def ingest(*, settings: DatasetSettings, root: str | Path) -> IngestResult:
     """
     if not root:
         raise InputError("root: is empty; name a folder or s3://bucket/prefix for ingested datasets")
+    # Before it is read: what changes from now on counts as another source.
+    source = _look_at(settings.source) if is_stored(root) else None
     folder = Path(tempfile.gettempdir()) / FETCHED_NAME if is_stored(root) else Path(root)
     folder.mkdir(parents=True, exist_ok=True)
     with _workspace(folder) as workspace:
@@ -75,7 +88,12 @@ def ingest(*, settings: DatasetSettings, root: str | Path) -> IngestResult:
     counts = ", ".join(f"{name} {count:,}" for name, count in manifest.counts.items())
     print(f"{settings.source}: {counts} examples of {len(manifest.labels)} classes; {manifest.digest}")
     address = store_dataset(open_dataset(path), str(root)) if is_stored(root) else str(path)
-    return IngestResult(path=path, digest=manifest.digest, address=address)
+    return IngestResult(path=path, digest=manifest.digest, address=address, source=source)
+
+
+def _look_at(source: str) -> SeenSource:
+    began_unix_s = time.time()
+    return SeenSource(digest=digest_in_place(source, "dataset.source", patience_s=TASK_PATIENCE_S), unix_time_s=began_unix_s)
 
 
 def _check_and_split(content: SourceContent, settings: DatasetSettings) -> dict[SplitName, Selection]:

@@ -1,15 +1,15 @@
-"""A task's metrics, pushed to a Pushgateway when it ends: it lives too briefly to be scraped.
+"""Metrics of what lives too briefly to be scraped, a task above all, pushed to a Pushgateway when it ends.
 
-The group of what is pushed is ``job``, ``pipeline``, ``task`` and, for a task of one recipe, ``recipe``. The run is no label: a
+The group of what a task pushes is ``job``, ``pipeline``, ``task`` and, for a task of one recipe, ``recipe``. The run is no label: a
 Pushgateway keeps every group for ever, so each run would add its own until the gateway's memory, and Prometheus's index, are full. Which
 run a value came from, the log and the run's folder say. A group is added to (POST), never replaced: a task that fails has no
 figures to tell, and those of its last success stay.
 
-A gateway that is away, fails or never answers costs a task ``PUSH_TIMEOUT_S`` and a line in its log.
+A gateway that is away, fails or never answers costs ``PUSH_TIMEOUT_S`` and a line in the log.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgepress import telemetry
 from edgepress.contracts.task_event import TaskEvent
@@ -23,18 +23,42 @@ PUSH_TIMEOUT_S = 2.0
 
 
 def push_metrics(identity: TaskIdentity, ended: TaskEvent, figures: Sequence[Figure]) -> str | None:
-    """Push how a task ended and what it told, if there is a gateway (``EDGEPRESS_PUSHGATEWAY_URL``). Never raises.
+    """Push how a task ended and what it told, as ``push_figures`` does."""
+    if not identity.pipeline:
+        return None
+    group = {telemetry.PIPELINE: identity.pipeline, telemetry.TASK: identity.task}
+    if identity.recipe:
+        group[telemetry.RECIPE] = identity.recipe
+    return push_figures(telemetry.TASK_JOB, group, [*_about(ended), *figures])
+
+
+def push_figures(job: str, group: Mapping[str, str], figures: Sequence[Figure]) -> str | None:
+    """Add to a group of metrics, if there is a gateway (``EDGEPRESS_PUSHGATEWAY_URL``). Never raises, and takes ``PUSH_TIMEOUT_S`` at most.
+
+    Args:
+        job: the group's label ``job``.
+        group: its other labels.
+        figures: what is pushed.
 
     Returns:
-        Why nothing may have been pushed, in one line; None when it was, or when there is no gateway.
+        Why nothing may have been pushed, in one line that does not repeat a password of the address; None when it was, or when there is no
+        gateway.
     """
     url = os.environ.get(PUSHGATEWAY_VARIABLE)
-    if not url or not identity.pipeline:
+    if not url:
         return None
     pushing = BestEffort("metrics push")
-    pushing.submit(lambda: _push(url, identity, [*_about(ended), *figures]))
+    pushing.submit(lambda: _push(url, job, group, figures))
     problem = pushing.finish(PUSH_TIMEOUT_S)
-    return None if problem is None else f"{PUSHGATEWAY_VARIABLE}: the metrics could not be pushed ({problem})"
+    return None if problem is None else f"{PUSHGATEWAY_VARIABLE}: the metrics could not be pushed ({_without_password(problem, url)})"
+
+
+def _without_password(problem: str, url: str) -> str:
+    """Libraries quote parts of an address that they cannot read."""
+    who = url.rpartition("@")[0].partition("://")[2]
+    for secret in (who, who.partition(":")[2]):
+        problem = problem.replace(secret, "***") if secret else problem
+    return problem
 
 
 def _about(ended: TaskEvent) -> list[Figure]:
@@ -45,7 +69,7 @@ def _about(ended: TaskEvent) -> list[Figure]:
     ]
 
 
-def _push(url: str, identity: TaskIdentity, figures: Sequence[Figure]) -> None:
+def _push(url: str, job: str, group: Mapping[str, str], figures: Sequence[Figure]) -> None:
     from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway  # a task without a gateway does without
 
     registry = CollectorRegistry()
@@ -57,7 +81,4 @@ def _push(url: str, identity: TaskIdentity, figures: Sequence[Figure]) -> None:
         gauge = Gauge(metric.name, metric.help, (telemetry.RECIPE,) if labelled else (), registry=registry)
         for figure in told:
             (gauge.labels(figure.recipe or "") if labelled else gauge).set(figure.value)
-    group = {telemetry.PIPELINE: identity.pipeline, telemetry.TASK: identity.task}
-    if identity.recipe:
-        group[telemetry.RECIPE] = identity.recipe
-    pushadd_to_gateway(url, telemetry.TASK_JOB, registry, group, timeout=PUSH_TIMEOUT_S)
+    pushadd_to_gateway(url, job, registry, dict(group), timeout=PUSH_TIMEOUT_S)

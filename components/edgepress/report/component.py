@@ -11,6 +11,7 @@ def report(
     run_id: str,
     policy: str,
     fingerprint: str,
+    source: str,
     verdict: dsl.Input[dsl.Artifact],
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],
@@ -44,4 +45,5 @@ def report(
         output=Path(summary.path),
         publish_to=run.object_storage,
         fingerprint=fingerprint,
+        source=source,
     )

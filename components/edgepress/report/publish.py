@@ -1,18 +1,20 @@
 """Publishing a run's summary where everybody who follows the pipeline reads it: in the object store that all its runs share.
 
 runs/<run_id>/          the summary; ``verdict.json`` is written last, so a folder that has one is whole
-verdicts/<name>.json    the newest verdict of the pipeline, written after that
+verdicts/<name>.json    of the pipeline's verdicts the one whose run started last, written after that
 """
 
 from pathlib import Path
 
-from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
-from edgepress.contracts.verdict import VERDICT_NAME, Outcome
-from edgepress.storage import join_key, open_store
+from pydantic import ValidationError
+
+from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
+from edgepress.contracts.verdict import VERDICT_NAME
+from edgepress.storage import ObjectStore, join_key, open_store
 
 
-def publish_summary(summary: Path, storage: str, *, name: str, run_id: str, fingerprint: Fingerprint | None, outcome: Outcome) -> str:
-    """Copy a summary's files into the run's folder, then let the pipeline's newest verdict be this one.
+def publish_summary(summary: Path, storage: str, name: str, last: LastVerdict) -> str:
+    """Copy a summary's files into the run's folder, then let the pipeline's newest verdict be this one, unless a later run has given one.
 
     Publishing again writes the same objects over, so a task that was cut short may be tried again.
 
@@ -20,7 +22,7 @@ def publish_summary(summary: Path, storage: str, *, name: str, run_id: str, fing
         summary: directory with verdict.json and the rest.
         storage: URI of the object store.
         name: of the pipeline.
-        fingerprint: what the run was computed from.
+        last: the run, and its verdict.
 
     Returns:
         The URI of the run's folder.
@@ -30,10 +32,30 @@ def publish_summary(summary: Path, storage: str, *, name: str, run_id: str, fing
         StorageError: the store cannot be reached or refuses. The newest verdict is then as it was.
     """
     store, prefix = open_store(storage)
-    run = join_key("runs", run_id)
+    run = join_key("runs", last.run_id)
     files = [path for path in summary.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: (path == summary / VERDICT_NAME, path)):
         store.put_file(join_key(prefix, run, path.relative_to(summary).as_posix()), path)
-    last = LastVerdict(run_id=run_id, fingerprint=fingerprint, outcome=outcome)
-    store.put_bytes(join_key(prefix, last_verdict_key(name)), last.model_dump_json(indent=2).encode())
+    _replace_last(store, join_key(prefix, last_verdict_key(name)), last)
     return f"{storage.rstrip('/')}/{run}"
+
+
+def _replace_last(store: ObjectStore, key: str, last: LastVerdict) -> None:
+    """A run that takes long ends after one that started later and saw newer data: its verdict is not the newest.
+
+    Between looking and writing lies a moment: of two runs that end at once the older may win. The trigger then starts a run too many.
+    """
+    there = _read(store, key)
+    if there is not None and there.started_unix_s > last.started_unix_s:
+        print(f"run {there.run_id} started later and has given its verdict already; it stays the newest")
+        return
+    store.put_bytes(key, last.model_dump_json(indent=2).encode())
+
+
+def _read(store: ObjectStore, key: str) -> LastVerdict | None:
+    if not store.exists(key):
+        return None
+    try:
+        return LastVerdict.model_validate_json(store.get_bytes(key))
+    except ValidationError:
+        return None  # another release's; this run's is read by the trigger that started it

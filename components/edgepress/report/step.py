@@ -3,13 +3,15 @@
 import shutil
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from edgepress.contracts.candidate import BASELINE
 from edgepress.contracts.digest import digest_file
 from edgepress.contracts.files import new_directory, write_atomically, write_json
-from edgepress.contracts.last_verdict import Fingerprint
+from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, SeenSource
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import VERDICT_NAME
-from edgepress.errors import IntegrityError
+from edgepress.errors import InputError, IntegrityError
 from edgepress.report.leaderboard import write_leaderboard
 from edgepress.report.page import render_page
 from edgepress.report.publish import publish_summary
@@ -37,6 +39,7 @@ def report(
     output: Path,
     publish_to: str = "",
     fingerprint: str = "",
+    source: str = "",
 ) -> None:
     """Write the verdict, the HTML report, the leaderboard, every evaluation and every model into one directory.
 
@@ -57,11 +60,14 @@ def report(
         output: directory to write; must not exist.
         publish_to: object store that all runs share, e.g. s3://bucket/prefix; empty publishes nothing.
         fingerprint: what the run was computed from, as its pipeline parameter; empty when nobody took it.
+        source: what ingest saw, as it wrote it; needed to publish.
 
     Raises:
+        InputError: it is to be published, but ``source`` is not what ingest writes.
         IntegrityError: a record cannot be read, a recipe is there twice, or a model is not the one that the verdict names.
         StorageError: the object store cannot be reached or refuses.
     """
+    seen = _read_source(source) if publish_to else None
     records = read_run(
         name=name,
         run_id=run_id,
@@ -81,16 +87,22 @@ def report(
         _write_evaluations(records, building / "evaluations")
         _copy_models(records, building / "models")
         write_atomically(building / REPORT_NAME, render_page(records))
-        if publish_to:
-            published = publish_summary(
-                building,
-                publish_to,
-                name=name,
+        if seen is not None:
+            given = Fingerprint.from_parameter(fingerprint)
+            last = LastVerdict(
                 run_id=run_id,
-                fingerprint=Fingerprint.from_parameter(fingerprint),
+                started_unix_s=seen.unix_time_s,
+                fingerprint=given.of_dataset(seen.digest) if given is not None else None,
                 outcome=records.verdict.outcome,
             )
-            print(f"published to {published}")
+            print(f"published to {publish_summary(building, publish_to, name, last)}")
+
+
+def _read_source(source: str) -> SeenSource:
+    try:
+        return SeenSource.model_validate_json(source)
+    except ValidationError as error:
+        raise InputError("source: is not what ingest writes when it uploads a dataset; without it nothing is published") from error
 
 
 def _write_evaluations(records: RunRecords, folder: Path) -> None:

@@ -63,12 +63,13 @@ def submit(
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
     console = make_console()
 
-    from edgepress_pipelines.kubeflow.fingerprint import run_fingerprint
+    from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
     from edgepress_pipelines.kubeflow.package import compiled
     from edgepress_pipelines.kubeflow.submit import submit_run
 
     check(settings, connection, kube_context, no_cluster_check)
-    with compiled(settings, lock, run_fingerprint(settings, lock)) as package:
+    fingerprint = take_fingerprint(settings, lock, dataset=None if is_on_data_volume(settings) else digest_dataset(settings))
+    with compiled(settings, lock, fingerprint) as package:
         submitted = submit_run(settings, connection, package)
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:

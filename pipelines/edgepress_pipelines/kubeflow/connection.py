@@ -42,11 +42,15 @@ class ConnectionSettings:
 class Connection:
     """KFP's API, one attribute for each of its services. Opening it contacts nobody.
 
+    Args:
+        settings: what the user says.
+        before_request: as in ``ApiClient``.
+
     Raises:
         InputError: no host is known, a file cannot be read, or more than one credential is given.
     """
 
-    def __init__(self, settings: ConnectionSettings) -> None:
+    def __init__(self, settings: ConnectionSettings, before_request: Callable[[], None] = lambda: None) -> None:
         self.host = _host(settings.host)
         self.patience = settings.patience
         self.namespace = settings.namespace
@@ -54,7 +58,7 @@ class Connection:
         if settings.ca_file is not None:
             _read_secret(settings.ca_file, "--ca-file")
             configuration.ssl_ca_cert = str(settings.ca_file)
-        self.client = ApiClient(configuration, _credential(settings), settings.patience)
+        self.client = ApiClient(configuration, _credential(settings), settings.patience, before_request)
         self.experiments = kfp_server_api.ExperimentServiceApi(self.client)
         self.pipelines = kfp_server_api.PipelineServiceApi(self.client)
         self.uploads = kfp_server_api.PipelineUploadServiceApi(self.client)

@@ -1,39 +1,54 @@
-"""The fingerprint of a run before it starts: what its verdict will follow from, as three digests."""
+"""The fingerprint of a run before it starts: what its verdict will follow from, as three digests.
+
+Who starts a run gives what it knows: the trigger all three, ``submit`` the dataset's too unless that lies on a volume of the cluster, a
+schedule code and configuration. The run's ingest looks at the source in any case, and its report completes the fingerprint.
+"""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from edgepress.contracts.config import PipelineConfig
-from edgepress.contracts.digest import digest_bytes, digest_file
+from edgepress.contracts.config import BUILTIN_SOURCES, PipelineConfig
+from edgepress.contracts.digest import Digest, digest_bytes, digest_file
 from edgepress.contracts.last_verdict import Fingerprint
-from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.dataset_source import digest_source
+from edgepress.ingest.source_digest import S3_SCHEME, digest_in_place
 from edgepress_pipelines.kubeflow.image_lock import TASK_IMAGES, ImageLock
 
 _PIPELINE_FUNCTION = Path(__file__).parents[1] / "compress_and_release.py"
 
 
-def run_fingerprint(config: PipelineConfig, lock: ImageLock) -> str:
-    """The text of the pipeline's parameter ``fingerprint``; see :func:`take_fingerprint`."""
-    return take_fingerprint(config, lock).as_parameter()
-
-
-def take_fingerprint(config: PipelineConfig, lock: ImageLock) -> Fingerprint:
-    """Digests of the dataset's source, of the code and of the configuration, as they are now.
+def take_fingerprint(config: PipelineConfig, lock: ImageLock, *, dataset: Digest | None = None) -> Fingerprint:
+    """Digests of the code and of the configuration, as they are now, beside the dataset's.
 
     Code is the digests of the images that tasks run in, wherever they were pulled from, and the pipeline function's own source, because
     the graph is compiled from it and is in no image. Another agent or controller image gives the same verdict.
 
+    Args:
+        config, lock: what a run is computed from.
+        dataset: of the source, from ``digest_dataset``; None leaves it to the run, which looks at the source itself.
+
     Raises:
-        InputError: the source, the module or the adopted model cannot be read, or the lock lacks an image.
+        InputError: the module or the adopted model cannot be read, or the lock lacks an image.
         StorageError: the object store cannot be reached or refuses.
     """
-    return Fingerprint(
-        dataset=digest_source(config.dataset.source, "dataset.source"),
-        code=_digest_code(lock),
-        config=digest_bytes(_canonical(configuration_that_matters(config))),
-    )
+    configuration = digest_bytes(_canonical(configuration_that_matters(config)))
+    return Fingerprint(code=_digest_code(lock), configuration=configuration, dataset=dataset)
+
+
+def digest_dataset(config: PipelineConfig) -> Digest:
+    """Digest of the dataset's source as it is now; a run's ingest finds the same as long as nothing changes.
+
+    Raises:
+        InputError: the source cannot be read here.
+        StorageError: the object store cannot be reached or refuses.
+    """
+    return digest_in_place(config.dataset.source, "dataset.source")
+
+
+def is_on_data_volume(config: PipelineConfig) -> bool:
+    """Whether the source is a path in pods, where ``resources.kubeflow.data_volume`` is: what has this path here may be something else."""
+    source = config.dataset.source
+    return source not in BUILTIN_SOURCES and not source.startswith(S3_SCHEME)
 
 
 def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
@@ -50,9 +65,9 @@ def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
     """
     matters: dict[str, Any] = config.model_dump(mode="json", exclude={"schedule": True, "resources": True, "dataset": {"source"}})
     if config.baseline.module is not None:
-        matters["baseline"]["module"] = digest_source(config.baseline.module, "baseline.module")
+        matters["baseline"]["module"] = digest_in_place(config.baseline.module, "baseline.module")
     if config.baseline.from_ is not None:
-        matters["baseline"]["from"] = digest_source(config.baseline.from_, "baseline.from")
+        matters["baseline"]["from"] = digest_in_place(config.baseline.from_, "baseline.from")
     kubeflow = config.resources.kubeflow
     matters["measured_on"] = {
         "evaluator": kubeflow.evaluator.model_dump(mode="json", include={"cpu", "accelerator"}),
@@ -62,10 +77,7 @@ def configuration_that_matters(config: PipelineConfig) -> dict[str, Any]:
 
 
 def _digest_code(lock: ImageLock) -> str:
-    absent = [name for name in TASK_IMAGES if name not in lock.digests]
-    if absent:
-        raise InputError(f"the image lock has no {absent[0]}; write it again with `make images PUSH=registry/prefix`")
-    pulled = {name: lock.digests[name].rpartition("@")[2] for name in TASK_IMAGES}
+    pulled = {name: lock.reference(name).rpartition("@")[2] for name in TASK_IMAGES}
     return digest_bytes(_canonical({"images": pulled, "pipeline": digest_file(_PIPELINE_FUNCTION)}))
 
 

@@ -1,4 +1,4 @@
-"""The runs of one fingerprint, from Kubeflow Pipelines' API."""
+"""The runs of one code and configuration, from Kubeflow Pipelines' API."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,20 +17,22 @@ _STATES: dict[str, RunState] = {"SUCCEEDED": "succeeded", "SKIPPED": "succeeded"
 """Of ``v2beta1.RuntimeState``. All others, ``CANCELING`` too, have pods that may still write."""
 
 
-def list_known_runs(connection: Connection, fingerprint: Fingerprint) -> list[KnownRun]:
-    """Runs of every experiment that were started with this fingerprint, newest first.
+def list_known_runs(connection: Connection, now: Fingerprint) -> list[KnownRun]:
+    """Runs of every experiment that were started with this code and configuration, whatever their dataset, newest first.
 
     Args:
         connection: whose namespace has been settled by ``preflight.check_backend``.
+        now: what a run would be computed from.
 
     Raises:
         KubeflowError: KFP cannot be asked, or refuses.
     """
-    return [
-        KnownRun(run.run_id, _STATES.get(run.state or "", "active"))
-        for run in _newest_runs(connection)
-        if _fingerprint_of(run) == fingerprint
-    ]
+    known = []
+    for run in _newest_runs(connection):
+        given = _fingerprint_of(run)
+        if given is not None and (given.code, given.configuration) == (now.code, now.configuration):
+            known.append(KnownRun(run.run_id, _STATES.get(run.state or "", "active"), given.dataset))
+    return known
 
 
 def _newest_runs(connection: Connection) -> Iterator[Any]:

@@ -1,5 +1,6 @@
 """Options that the commands for Kubeflow share, and what they have in common when they begin."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,7 +80,18 @@ def connect(
     return Connection(ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file))
 
 
-def check(settings: "PipelineConfig", connection: "Connection", kube_context: str | None, no_cluster_check: bool) -> None:
+def tell(line: str) -> None:
+    """A line for the user that is not the command's result."""
+    typer.echo(line, err=True)
+
+
+def check(
+    settings: "PipelineConfig",
+    connection: "Connection",
+    kube_context: str | None,
+    no_cluster_check: bool,
+    tell: Callable[[str], None] = tell,
+) -> None:
     """Refuse whatever is known to be wrong before something is submitted; see ``check_run``."""
     from edgepress_pipelines.kubeflow.connection import is_pod_with_account
     from edgepress_pipelines.kubeflow.preflight import check_run
@@ -90,11 +102,6 @@ def check(settings: "PipelineConfig", connection: "Connection", kube_context: st
 
         cluster = Cluster(kube_context)
     check_run(settings, connection, cluster, _say_nothing if no_cluster_check else tell)
-
-
-def tell(line: str) -> None:
-    """A line for the user that is not the command's result."""
-    typer.echo(line, err=True)
 
 
 def _say_nothing(line: str) -> None:

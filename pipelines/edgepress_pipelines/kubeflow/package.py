@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.last_verdict import Fingerprint
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 from edgepress_pipelines.parameters import PipelineParameters
@@ -26,20 +27,20 @@ class Package:
 
 
 @contextmanager
-def compiled(config: PipelineConfig, lock: ImageLock, fingerprint: str = "") -> Iterator[Package]:
+def compiled(config: PipelineConfig, lock: ImageLock, fingerprint: Fingerprint) -> Iterator[Package]:
     """Compile for a cluster, for as long as the context lasts, and upload what a run takes along from this machine.
 
     Args:
         config: the configuration.
         lock: the images that tasks run in, by digest.
-        fingerprint: of what the run follows from; ends up beside its verdict.
+        fingerprint: what the run is computed from; ends up beside its verdict.
 
     Raises:
         InputError: the configuration cannot run on a cluster.
         StorageError: the run's object store cannot be reached or refuses.
     """
     with compiled_pipeline(config, lock) as pipeline:
-        yield Package(pipeline=pipeline, parameters=run_parameters(config, fingerprint=fingerprint, upload=True))
+        yield Package(pipeline=pipeline, parameters=run_parameters(config, fingerprint=fingerprint.as_parameter(), upload=True))
 
 
 @contextmanager

@@ -46,12 +46,13 @@ def create_schedule(
 
     from edgepress.errors import ConfigError
     from edgepress_pipelines.kubeflow import schedule as schedules
+    from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
     from edgepress_pipelines.kubeflow.package import compiled
 
     if settings.schedule is None:
         raise ConfigError(f"{config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
     check(settings, connection, kube_context, no_cluster_check)
-    with compiled(settings, lock) as package:
+    with compiled(settings, lock, take_fingerprint(settings, lock)) as package:  # the dataset is what each run will find
         creation = schedules.create_schedule(settings, connection, package)
     did = {"created": "created", "replaced": "replaced", "nothing": "is there already with this content, nothing changed"}[creation.did]
     paused = "" if creation.schedule.is_enabled else " (paused)"

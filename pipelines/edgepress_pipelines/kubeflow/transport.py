@@ -81,13 +81,21 @@ class ApiClient(kfp_server_api.ApiClient):
         configuration: host and TLS.
         credential: says who asks; None says nothing.
         patience: time limits and attempts.
+        before_request: is called before each attempt of each request; what it raises keeps that from being sent.
     """
 
-    def __init__(self, configuration: kfp_server_api.Configuration, credential: Credential | None, patience: Patience) -> None:
+    def __init__(
+        self,
+        configuration: kfp_server_api.Configuration,
+        credential: Credential | None,
+        patience: Patience,
+        before_request: Callable[[], None] = lambda: None,
+    ) -> None:
         configuration.retries = False  # neither repeats nor redirects: what follows decides
         super().__init__(configuration)
         self._credential = credential
         self.patience = patience
+        self._before_request = before_request
 
     def request(
         self,
@@ -108,6 +116,7 @@ class ApiClient(kfp_server_api.ApiClient):
             sent = dict(headers or {})  # the generated client takes its Content-Type out when it sends a file
             try:
                 sent |= self._say_who_asks()
+                self._before_request()
                 return self._once(method, url, query_params, sent, post_params, body, timeout)
             except KubeflowError as error:
                 repeatable = method in _REPEATABLE or url.endswith(_REPEATABLE_ENDINGS) or not error.may_have_acted

@@ -10,10 +10,11 @@ from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from edgepress_pipelines.kubeflow.known_runs import list_known_runs
+from edgepress_pipelines.kubeflow.options import check as check_before_start
 from edgepress_pipelines.kubeflow.package import compiled
-from edgepress_pipelines.kubeflow.preflight import check_backend, check_run
-from edgepress_pipelines.kubeflow.submit import submit_run
-from edgepress_pipelines.kubeflow.trigger import TriggerOutcome, start_if_due
+from edgepress_pipelines.kubeflow.preflight import check_backend
+from edgepress_pipelines.kubeflow.submit import create_run, prepare_run
+from edgepress_pipelines.kubeflow.trigger import CreateRun, TriggerOutcome, check_trigger_config, start_if_due
 from edgepress_pipelines.kubeflow.trigger_decision import KnownRun
 
 
@@ -25,12 +26,15 @@ class TriggerRequest:
         config, overrides: the configuration, as ``load_config`` takes them.
         image_lock: kustomize Component with the images' digests.
         connection: to KFP.
+        kube_context, no_cluster_check: whether Secret and accelerators are looked at before a start, as ``submit`` has it.
     """
 
     config: Path
     overrides: tuple[str, ...]
     image_lock: Path
     connection: ConnectionSettings
+    kube_context: str | None = None
+    no_cluster_check: bool = False
 
     def load(self) -> PipelineConfig:
         """The configuration as it is now.
@@ -44,21 +48,28 @@ class TriggerRequest:
 def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) -> TriggerOutcome:
     """Compare with the last verdict, and start a run if one is due.
 
+    Args:
+        request: what the user says.
+        force: as in ``start_if_due``.
+        tell: is given one line for whatever the user should know besides: that another trigger is waited for, what could not be checked.
+
     Raises:
         InputError: something given is wrong; nothing was started.
         EdgePressError: the store or KFP cannot be reached, or refuses.
     """
     config = request.load()
+    check_trigger_config(config)
     lock = read_image_lock(request.image_lock)
     connection = Connection(request.connection)
     check_backend(connection, config.resources.kubeflow.namespace)
 
-    def runs_of(fingerprint: Fingerprint) -> list[KnownRun]:
-        return list_known_runs(connection, fingerprint)
+    def runs_of(now: Fingerprint) -> list[KnownRun]:
+        return list_known_runs(connection, now)
 
-    def start_run(fingerprint: str) -> str:
-        check_run(config, connection, None, lambda _: None)
+    def prepare(fingerprint: Fingerprint) -> CreateRun:
+        check_before_start(config, connection, request.kube_context, request.no_cluster_check, tell)
         with compiled(config, lock, fingerprint) as package:
-            return submit_run(config, connection, package).run_id
+            prepared = prepare_run(config, connection, package)
+        return lambda before_request: create_run(prepared, Connection(request.connection, before_request)).run_id
 
-    return start_if_due(config, lock, runs_of=runs_of, start_run=start_run, force=force, tell=tell)
+    return start_if_due(config, lock, runs_of=runs_of, prepare_run=prepare, force=force, tell=tell)

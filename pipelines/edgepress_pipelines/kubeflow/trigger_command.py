@@ -8,7 +8,16 @@ import typer
 
 from edgepress.errors import EXIT_DONE
 from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES, ConfigArgument, ImagesOption, SetOption, show_error
-from edgepress_pipelines.kubeflow.options import CaFileOption, CookieFileOption, HostOption, NamespaceOption, TokenFileOption
+from edgepress_pipelines.kubeflow.options import (
+    CaFileOption,
+    CookieFileOption,
+    HostOption,
+    KubeContextOption,
+    NamespaceOption,
+    NoClusterCheckOption,
+    TokenFileOption,
+    tell,
+)
 
 if TYPE_CHECKING:
     from edgepress.telemetry import CheckOutcome
@@ -51,6 +60,8 @@ def trigger(
     token_file: TokenFileOption = None,
     cookie_file: CookieFileOption = None,
     ca_file: CaFileOption = None,
+    kube_context: KubeContextOption = None,
+    no_cluster_check: NoClusterCheckOption = False,
 ) -> None:
     """Start a run on Kubeflow if the dataset, the code or the configuration has changed since the last verdict.
 
@@ -59,46 +70,49 @@ def trigger(
     from edgepress.errors import InputError
     from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
     from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+    from edgepress_pipelines.kubeflow.trigger import check_trigger_config
     from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest, check
     from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
 
     connection = ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file)
-    request = TriggerRequest(config=config, overrides=tuple(overrides), image_lock=images, connection=connection)
-    name = request.load().name
+    request = TriggerRequest(
+        config=config,
+        overrides=tuple(overrides),
+        image_lock=images,
+        connection=connection,
+        kube_context=kube_context,
+        no_cluster_check=no_cluster_check,
+    )
+    settings = request.load()
     if listen is not None:
         if receiver_token_file is None:
             raise InputError("--listen: whoever can reach it could start runs; name the senders' token with --receiver-token-file FILE")
         if force:
             raise InputError("--force: is for one check; drop it, or --listen")
+        check_trigger_config(settings)
         read_image_lock(images)
         Connection(connection)  # mistakes show before anybody is listened to
-        raise typer.Exit(_receive(request, name, listen, receiver_token_file, debounce_s))
+        raise typer.Exit(_receive(request, settings.name, listen, receiver_token_file, debounce_s))
     if receiver_token_file is not None:
         raise InputError("--receiver-token-file: belongs to --listen HOST:PORT")
-    outcome = check(request, force=force, tell=lambda line: typer.echo(line, err=True))
-    push_trigger(name, started=outcome.started_run_id is not None)
+    outcome = check(request, force=force, tell=tell)
     if outcome.exit_code == EXIT_DONE:
         typer.echo(outcome.message)
+        if (problem := push_trigger(settings.name, started=outcome.started_run_id is not None)) is not None:
+            typer.echo(problem, err=True)
     else:
         show_error(outcome.message)
     raise typer.Exit(outcome.exit_code)
 
 
 def _receive(request: "TriggerRequest", name: str, listen: str, token_file: Path, debounce_s: float) -> int:
-    from edgepress.contracts.config import PipelineConfig
     from edgepress.errors import EdgePressError
-    from edgepress_pipelines.kubeflow.receiver.events import watched_sources
     from edgepress_pipelines.kubeflow.receiver.pending import Delays
     from edgepress_pipelines.kubeflow.receiver.serve import ReceiverSettings, parse_listen, serve
     from edgepress_pipelines.kubeflow.trigger_check import check
-
-    def sources_of(config: PipelineConfig) -> tuple[str, ...]:
-        return watched_sources(config.dataset.source, config.baseline.from_)
-
-    watched = [sources_of(request.load())]
+    from edgepress_pipelines.kubeflow.watched_configuration import WatchedConfiguration
 
     def look() -> "CheckOutcome":
-        watched[0] = sources_of(request.load())
         outcome = check(request, force=False, tell=logger.info)
         if outcome.exit_code != EXIT_DONE:
             raise EdgePressError(outcome.message)
@@ -107,7 +121,7 @@ def _receive(request: "TriggerRequest", name: str, listen: str, token_file: Path
 
     host, port = parse_listen(listen)
     settings = ReceiverSettings(host=host, port=port, token_file=token_file, delays=Delays(debounce_s=debounce_s))
-    return serve(settings, name, look, lambda: watched[0])
+    return serve(settings, name, look, WatchedConfiguration(request.config, request.load).sources)
 
 
 def _fields(run_id: str | None) -> dict[str, Any]:

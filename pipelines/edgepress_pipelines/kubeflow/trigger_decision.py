@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Literal
 
+from edgepress.contracts.digest import Digest
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict
 
 MAX_FAILURES = 3
@@ -15,10 +16,17 @@ RunState = Literal["active", "succeeded", "failed", "stopped"]
 
 @dataclass(frozen=True)
 class KnownRun:
-    """A run on the cluster. ``stopped`` is one that somebody ended on purpose."""
+    """A run on the cluster, of the code and configuration that a run would have now.
+
+    Attributes:
+        run_id: KFP's identifier.
+        state: ``stopped`` is one that somebody ended on purpose.
+        dataset: digest of the source when the run was started; None when whoever started it did not look, as a schedule does not.
+    """
 
     run_id: str
     state: RunState
+    dataset: Digest | None
 
 
 @dataclass(frozen=True)
@@ -30,21 +38,22 @@ class Start:
 
 @dataclass(frozen=True)
 class AlreadyRunning:
-    """A run of this very fingerprint is in progress."""
+    """A run of this very fingerprint is in progress, or, unless ``surely``, one that may be: what data it saw is not known yet."""
 
     run_id: str
+    surely: bool
 
 
 @dataclass(frozen=True)
 class Unchanged:
-    """Nothing that a verdict follows from has changed since the last one."""
+    """Nothing that a verdict follows from has changed since the last one, whose run did all that it had to do."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class GivenUp:
-    """Something has changed, but runs with that change ended without a verdict, and one more would too."""
+    """A run would be due, but those before it on the same fingerprint failed or were stopped, and one more would be too."""
 
     reason: str
 
@@ -56,30 +65,47 @@ def decide(now: Fingerprint, last: LastVerdict | None, runs: Sequence[KnownRun],
     """Decide whether a run is due.
 
     A run in progress on another fingerprint does not stand in the way: it judges what is out of date by now. A run in progress on the
-    same one does, even with ``force``, because both would write the same checkpoints.
+    same one does, even with ``force``, because both would write the same checkpoints; and so does one that may be on the same one.
+
+    A verdict is written before what passed is released. So a verdict alone is no ground to do nothing: a run that passed must not have
+    failed afterwards.
 
     Args:
-        now: of a run that would start now.
+        now: of a run that would start now, all three digests.
         last: the newest verdict; None when there is none.
-        runs: those of fingerprint ``now``, newest first.
+        runs: those of the same code and configuration, newest first.
         force: start although nothing has changed, or although runs with this change failed or were stopped.
     """
-    active = next((run for run in runs if run.state == "active"), None)
+
+    def dataset_of(run: KnownRun) -> Digest | None:
+        # A run that has reached its verdict says there what it saw.
+        return last.fingerprint.dataset if last is not None and last.fingerprint is not None and run.run_id == last.run_id else run.dataset
+
+    active = next((run for run in runs if run.state == "active" and dataset_of(run) in (None, now.dataset)), None)
     if active is not None:
-        return AlreadyRunning(active.run_id)
+        return AlreadyRunning(active.run_id, surely=dataset_of(active) is not None)
     if force:
         return Start("it was forced")
-    if last is not None and last.fingerprint == now:
+    same = [run for run in runs if dataset_of(run) == now.dataset]
+    cut_short = last is not None and last.outcome == "passed" and _ended_badly(last.run_id, same)
+    if last is not None and last.fingerprint == now and not cut_short:
         return Unchanged(f"nothing has changed since the verdict of run {last.run_id} ({last.outcome})")
-    if runs and runs[0].state == "stopped":
-        return GivenUp(f"run {runs[0].run_id} on the same data, code and configuration was stopped; start anew with --force")
-    failed = list(takewhile(lambda run: run.state == "failed", runs))
+    if same and same[0].state == "stopped":
+        return GivenUp(f"run {same[0].run_id} on the same data, code and configuration was stopped; start anew with --force")
+    failed = list(takewhile(lambda run: run.state == "failed", same))
     if len(failed) >= MAX_FAILURES:
         return GivenUp(
             f"the last {len(failed)} runs on the same data, code and configuration failed, the newest is {failed[0].run_id}; "
             "mend the cause, or start anew with --force"
         )
+    if last is not None and last.fingerprint == now:
+        return Start(f"run {last.run_id} failed after its verdict (passed) and may not have released")
     return Start(_what_changed(now, last))
+
+
+def _ended_badly(run_id: str, runs: Sequence[KnownRun]) -> bool:
+    """Whether this run failed or was stopped, and so did all after it: none has done what it left undone."""
+    return any(run.run_id == run_id for run in takewhile(lambda run: run.state in ("failed", "stopped"), runs))
 
 
 def _what_changed(now: Fingerprint, last: LastVerdict | None) -> str:

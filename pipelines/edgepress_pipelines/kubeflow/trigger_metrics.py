@@ -1,31 +1,24 @@
 """What a check by hand or by CronJob tells Prometheus: it lives too briefly to be scraped, so it pushes."""
 
-import logging
-import os
 import time
-from urllib.error import URLError
-
-from prometheus_client import CollectorRegistry, Gauge, pushadd_to_gateway
 
 from edgepress import telemetry
-
-PUSHGATEWAY_VARIABLE = "EDGEPRESS_PUSHGATEWAY_URL"
-PUSH_TIMEOUT_S = 3.0
-
-logger = logging.getLogger(__name__)
+from edgepress.observe.metrics_push import push_figures
+from edgepress.observe.telling import Figure
 
 
-def push_trigger(pipeline: str, *, started: bool) -> None:
-    """Push what a check came to, to the Pushgateway that ``EDGEPRESS_PUSHGATEWAY_URL`` names. Never fails: a check is worth more."""
-    url = os.environ.get(PUSHGATEWAY_VARIABLE)
-    if not url:
-        return
-    registry = CollectorRegistry()
-    for metric, happened in ((telemetry.TRIGGER_LAST_SUCCESS, True), (telemetry.TRIGGER_LAST_START, started)):
-        if happened:
-            Gauge(metric.name, metric.help, registry=registry).set(time.time())
-    try:
-        # Adding keeps the last start while only the last success is told.
-        pushadd_to_gateway(url, telemetry.TRIGGER_JOB, registry, {telemetry.PIPELINE: pipeline}, timeout=PUSH_TIMEOUT_S)
-    except (URLError, OSError, ValueError) as error:
-        logger.warning("the Pushgateway at %s could not be told (%s)", url, error)
+def push_trigger(pipeline: str, *, started: bool) -> str | None:
+    """Push that it was found out whether a run is due, and that one was started if one was; see ``push_figures``. Never raises.
+
+    Args:
+        pipeline: its name.
+        started: a run was.
+
+    Returns:
+        Why nothing may have been pushed, in one line; None when it was, or when there is no gateway.
+    """
+    now_s = time.time()
+    figures = [Figure(telemetry.TRIGGER_LAST_SUCCESS, now_s, None)]
+    if started:  # pushing adds: without this one the last start stays
+        figures.append(Figure(telemetry.TRIGGER_LAST_START, now_s, None))
+    return push_figures(telemetry.TRIGGER_JOB, {telemetry.PIPELINE: pipeline}, figures)

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from edgepress.contracts.digest import digest_bytes
-from edgepress_pipelines.kubeflow.dataset_source import S3_SCHEME, is_single_object, object_location
+from edgepress.ingest.source_digest import S3_SCHEME, is_single_object, object_location
 
 BUCKETS_FOLDER = "/buckets/"
 """SeaweedFS's default; its ``filer.toml`` could name another."""

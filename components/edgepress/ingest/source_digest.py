@@ -1,7 +1,7 @@
 """The digest of a data source, or of a model to adopt, where it lies: nothing is downloaded, ingested or checked.
 
 It answers one question, whether the content is another than last time. It is not the dataset's digest, which ingest computes from what
-it wrote.
+it wrote, nor a model's (``models.source``), which reads every byte.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ SINGLE_FILE_SUFFIXES = (".npz", ".h5", ".keras")
 """At ``s3://`` these name one object; anything else is a prefix, whose objects are the files of a folder."""
 
 
-def digest_source(source: str, key: str) -> str:
+def digest_in_place(source: str, key: str, *, patience_s: float = 0.0) -> str:
     """Digest of what a configuration's key names.
 
     A built-in set (``digits``, ``fashion-mnist``) never changes under its name, and its reader is in the trainer's image, whose
@@ -28,6 +28,7 @@ def digest_source(source: str, key: str) -> str:
     Args:
         source: a built-in's name, an absolute local path, or ``s3://bucket/key``.
         key: of the configuration, for messages: ``dataset.source`` or ``baseline.from``.
+        patience_s: as in ``open_store``.
 
     Raises:
         DataError: there is nothing there, or it cannot be read.
@@ -36,7 +37,7 @@ def digest_source(source: str, key: str) -> str:
     if source in BUILTIN_SOURCES:
         return digest_bytes(f"builtin {source}".encode())
     if source.startswith(S3_SCHEME):
-        return _digest_objects(source, key)
+        return _digest_objects(source, key, patience_s)
     path = Path(source)
     try:
         if path.is_dir():
@@ -58,11 +59,11 @@ def object_location(uri: str) -> tuple[str, str]:
     return bucket, path if is_single_object(uri) or not path else f"{path}/"
 
 
-def _digest_objects(uri: str, key: str) -> str:
+def _digest_objects(uri: str, key: str, patience_s: float) -> str:
     _, location = object_location(uri)
     single = is_single_object(uri)
     try:
-        store, _ = open_store(uri)
+        store, _ = open_store(uri, patience_s=patience_s)
         listed = store.list_objects(location)
     except StorageError as error:
         raise StorageError(f"{key}: {error}") from error

@@ -1,0 +1,122 @@
+"""When a claim on starting a run ends, by a virtual clock."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from edgepress.errors import StorageError
+from edgepress.storage import ObjectStore, open_store
+from edgepress.storage.filesystem import FilesystemStore
+from edgepress_pipelines.kubeflow.start_claim import POLL_INTERVAL_S, StartClaim, claim_start
+from tests.unit.virtual_time import VirtualTime
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ObjectStore:
+    return open_store(str(tmp_path / "claims"))[0]
+
+
+def test_claims_follow_each_other_at_once_and_leave_one_object(store: ObjectStore) -> None:
+    time = VirtualTime()
+    for _ in range(3):
+        with claim_start(store, "p", "digits", clock=time.clock()) as claim:
+            claim.renew()
+    assert time.seconds == 0.0
+    assert store.list_keys() == ["p/claims/digits/000000000003.json"]
+
+
+def test_a_dead_holder_is_waited_for_as_long_as_its_lease_and_no_longer(store: ObjectStore) -> None:
+    store.put_bytes("p/claims/digits/000000000007.json", StartClaim(holder="dead:1:x", claimed_unix_s=4e9).model_dump_json().encode())
+    time, told = VirtualTime(), list[str]()
+    with claim_start(store, "p", "digits", tell=told.append, lease_s=120, clock=time.clock()):
+        assert 120 <= time.seconds <= 120 + POLL_INTERVAL_S
+        assert store.list_keys() == ["p/claims/digits/000000000008.json"]
+    assert told == ["waiting for dead:1:x, which is starting a run of digits or has died doing so"]
+
+
+def test_a_holder_that_releases_is_followed_within_a_poll(store: ObjectStore) -> None:
+    key = "p/claims/digits/000000000001.json"
+    held = StartClaim(holder="other:1:x", claimed_unix_s=0.0)
+    store.put_bytes(key, held.model_dump_json().encode())
+
+    def release_after_5_s() -> None:
+        if time.seconds >= 5:
+            store.put_bytes(key, held.model_copy(update={"released": True}).model_dump_json().encode())
+
+    time = VirtualTime(then=release_after_5_s)
+    with claim_start(store, "p", "digits", clock=time.clock()):
+        assert time.seconds == 5
+
+
+def test_a_claim_of_another_release_is_left_to_the_lease(store: ObjectStore) -> None:
+    store.put_bytes("p/claims/digits/000000000001.json", b"{}")
+    store.put_bytes("p/claims/digits/notes.txt", b"somebody's own")
+    time = VirtualTime()
+    with claim_start(store, "p", "digits", lease_s=30, clock=time.clock()):
+        assert time.seconds >= 30
+
+
+def test_a_claim_is_renewed_in_time_or_not_at_all(store: ObjectStore) -> None:
+    time = VirtualTime()
+    with claim_start(store, "p", "digits", lease_s=100, clock=time.clock()) as claim:
+        for _ in range(5):
+            time.seconds += 50
+            claim.renew()
+        time.seconds += 51
+        with pytest.raises(StorageError, match="may have taken over"):
+            claim.renew()
+
+
+def test_a_holder_whose_claim_somebody_took_over_is_told(store: ObjectStore) -> None:
+    """Its own clock need not show it: one that stands still while the machine sleeps does not."""
+    time = VirtualTime()
+    with claim_start(store, "p", "digits", clock=time.clock()) as claim:
+        store.put_bytes("p/claims/digits/000000000002.json", StartClaim(holder="other:1:x", claimed_unix_s=0.0).model_dump_json().encode())
+        with pytest.raises(StorageError, match="has taken over"):
+            claim.renew()
+
+
+def test_whoever_waits_goes_by_the_newest_renewal(store: ObjectStore) -> None:
+    key, told = "p/claims/digits/000000000001.json", list[str]()
+    held = StartClaim(holder="other:1:x", claimed_unix_s=0.0)
+    store.put_bytes(key, held.model_dump_json().encode())
+
+    def renew_until_500_s() -> None:
+        if time.seconds < 500:
+            store.put_bytes(key, held.model_copy(update={"renewals": int(time.seconds)}).model_dump_json().encode())
+
+    time = VirtualTime(then=renew_until_500_s)
+    with claim_start(store, "p", "digits", tell=told.append, lease_s=100, clock=time.clock()):
+        assert 599 <= time.seconds <= 601
+    assert len(told) == 1
+
+
+class StaleStore(FilesystemStore):
+    """Lists once what was there before others took their turns, as a process sees it that slept."""
+
+    def __init__(self, root: Path, then: Callable[[], None]) -> None:
+        super().__init__(root)
+        self._then: Iterator[Callable[[], None]] = iter([then])
+
+    def list_keys(self, prefix: str = "") -> list[str]:
+        listed = super().list_keys(prefix)
+        for then in self._then:
+            then()
+        return listed
+
+
+def test_a_latecomer_whose_number_has_been_deleted_does_not_hold(tmp_path: Path) -> None:
+    """It lists nothing and sleeps; claims 1 and 2 come and go; claim 3 holds. Then it writes number 1, which is free again."""
+    folder = tmp_path / "claims"
+    others = FilesystemStore(folder)
+    key = "p/claims/digits/000000000003.json"
+    held = StartClaim(holder="holder:1:x", claimed_unix_s=0.0)
+    time = VirtualTime()
+
+    def meanwhile() -> None:
+        others.put_bytes(key, held.model_dump_json().encode())
+
+    with claim_start(StaleStore(folder, meanwhile), "p", "digits", lease_s=60, clock=time.clock()):
+        assert time.seconds >= 60
+        assert others.list_keys() == ["p/claims/digits/000000000004.json"]

@@ -250,6 +250,15 @@ def test_a_check_under_way_is_finished(project: Path, kfp: KfpServer) -> None:
         assert receiver.process.wait(WAIT_S) == 0
 
 
+def test_an_event_that_was_accepted_is_looked_into_before_the_end(project: Path, kfp: KfpServer) -> None:
+    with receiver_process(project, kfp, "--debounce-s", "600") as receiver:
+        receiver.wait_for("nothing to do")
+        assert post(receiver.port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
+        assert receiver.end() == 0
+        receiver.wait_for("nothing to do", count=2)
+        assert receiver.lines[-1]["message"] == "stopped"
+
+
 def test_idle_connections_keep_out_neither_a_probe_nor_an_event(project: Path, kfp: KfpServer) -> None:
     with receiver_process(project, kfp) as receiver, ExitStack() as idle:
         for port in [receiver.port, receiver.status_port] * 100:

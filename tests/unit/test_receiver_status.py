@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.running_receiver import CountedChecks, request, running_receiver
+from edgepress_pipelines.kubeflow.receiver.pending import Delays
+from tests.unit.running_receiver import WAIT_S, CountedChecks, payload, post, request, running_receiver
 
 
 def test_health_is_also_told_to_head(tmp_path: Path) -> None:
@@ -49,3 +50,22 @@ def test_a_receiver_that_takes_no_events_in_is_unhealthy(tmp_path: Path, monkeyp
         monkeypatch.setattr("edgepress_pipelines.kubeflow.receiver.server.TURN_LIMIT_S", 0.0)
         answer = request(receiver.status_port, "GET", "/healthz", token=None)
         assert (answer.status, answer.json()["reason"]) == (503, "no events are taken in")
+
+
+def test_what_was_accepted_is_checked_before_the_end(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, delays=Delays(debounce_s=600.0)) as receiver:
+        receiver.checks.wait_for(done=1)
+        assert post(receiver.port, "/events/s3", payload("aws_object_created")).status == 202
+        assert receiver.checks.begun == 1
+        assert receiver.worker.stop(WAIT_S)
+        assert receiver.checks.done == 2
+        assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
+        assert request(receiver.status_port, "GET", "/readyz", token=None).json()["reason"] == "stopping"
+
+
+def test_the_last_check_is_not_repeated_when_it_fails(tmp_path: Path) -> None:
+    checks = CountedChecks(answers=["unchanged", RuntimeError("a defect")])
+    with running_receiver(tmp_path, checks=checks, delays=Delays(debounce_s=600.0)) as receiver:
+        receiver.checks.wait_for(done=1)
+        post(receiver.port, "/events/s3", payload("aws_object_created"))
+    assert checks.done == 2

@@ -24,8 +24,8 @@ LISTEN_OPTION = "--listen"
 STATUS_OPTION = "--listen-status"
 ANSWER_GRACE_S = 15.0
 """For requests under way when the process is told to end: more than their own limit and their answer's take."""
-STOP_GRACE_S = 40.0
-"""For a check under way after that. Both are less than the 60 s that the pod is given."""
+STOP_GRACE_S = 45.0
+"""For the last check after that. Both, and the pause before the pod is told to end, are less than the 75 s that it is given."""
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class ReceiverSettings:
         token_file: who may send events.
         status_address: host and port for health and metrics; None when nobody asks.
         delays: between events and checks.
-        stop_grace_s: for a check under way at the end.
+        stop_grace_s: for the last check at the end.
     """
 
     address: tuple[str, int]
@@ -64,7 +64,7 @@ def parse_address(option: str, text: str) -> tuple[str, int]:
 def serve(settings: ReceiverSettings, pipeline: str, check: Check, watched: Callable[[], tuple[str, ...]]) -> int:
     """Receive events until SIGTERM or SIGINT; gives the exit code: 1 when a check had to be cut off.
 
-    A check that is cut off has either started its run or not: the next receiver's first
+    Whatever was accepted is checked before it ends. A check that is cut off has either started its run or not: the next receiver's first
     check, or the CronJob's, makes up for it.
 
     Args:

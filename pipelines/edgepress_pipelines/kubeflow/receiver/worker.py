@@ -85,7 +85,10 @@ class Worker:
         return None
 
     def stop(self, grace_s: float) -> bool:
-        """Begin no further check, and wait for one that is under way; gives whether it ended in time."""
+        """Check a last time if anything is left that needs it, and wait for that; gives whether it ended in time.
+
+        What was accepted a moment ago is not left to the next receiver, whose first check may have come before it.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -94,6 +97,8 @@ class Worker:
 
     def _work(self) -> None:
         while self._wait_until_due():
+            self._check_once()
+        if due_at(self._state.pending, self._delays) is not None:
             self._check_once()
 
     def _check_once(self) -> None:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from edgepress_pipelines.kubeflow.receiver.bounded_request import Limits
-from edgepress_pipelines.kubeflow.receiver.handler import MAX_BODY_BYTES
+from edgepress_pipelines.kubeflow.receiver.events import Event
+from edgepress_pipelines.kubeflow.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES
 from edgepress_pipelines.kubeflow.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
 from tests.unit.running_receiver import TOKEN, RunningReceiver, payload, post, request, requests_counted, running_receiver
 
@@ -216,3 +217,18 @@ def test_a_place_is_free_again_when_no_thread_could_be_started(receiver: Running
         threading.stack_size(0)
     assert post(receiver.port, "/events/s3", payload("aws_object_created")).status == 202
     assert requests_counted(receiver, "crowded_out", "unknown") == 0
+
+
+def test_bodies_are_parsed_one_at_a_time(receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of 1 MiB becomes 30 MiB of objects, and 64 at once 2 GiB: more than the pod has."""
+    meeting = threading.Barrier(2)
+
+    def parse(body: bytes) -> tuple[Event, ...]:
+        with pytest.raises(threading.BrokenBarrierError):
+            meeting.wait(0.3)
+        return ()
+
+    monkeypatch.setitem(EVENT_PATHS, "/events/s3", ("s3", parse))
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(lambda _: post(receiver.port, "/events/s3", b"{}").status, range(2))
+    assert list(answers) == [200, 200]

@@ -6,6 +6,7 @@ POST /events/alertmanager     Alertmanager's       likewise
 
 import logging
 import math
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -48,6 +49,7 @@ class Services:
         metrics: counts them.
         watched: gives the sources at ``s3://`` that changes of objects must concern.
         limits: of a request.
+        parsing: held while a body is parsed: a small body can become thirty times its size, and all at once would be more than a pod has.
     """
 
     worker: Worker
@@ -55,6 +57,7 @@ class Services:
     metrics: ReceiverMetrics
     watched: Callable[[], tuple[str, ...]]
     limits: Limits = field(default_factory=Limits)
+    parsing: threading.Lock = field(default_factory=threading.Lock)
 
 
 class EventHandler(BoundedRequestHandler):
@@ -100,7 +103,8 @@ class EventHandler(BoundedRequestHandler):
     def _take_in(self, body: bytes, parse: Parse) -> None:
         services = self._services
         try:
-            events = parse(body)
+            with services.parsing:
+                events = parse(body)
         except MalformedError as error:
             self.refuse(HTTPStatus.BAD_REQUEST, str(error))
             return

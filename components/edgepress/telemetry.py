@@ -30,8 +30,9 @@ RECEIVER_JOB: Final = "edgepress-receiver"
 SourceValue = Literal["s3", "alertmanager", "unknown"]
 """``source`` of a request to the receiver; unknown: what it holds could not be told."""
 
-RequestOutcome = Literal["accepted", "duplicate", "ignored", "unauthorized", "rate_limited", "malformed"]
-"""``outcome`` of a request to the receiver; ignored: understood, and no reason to look (an alert that is resolved, another prefix)."""
+RequestOutcome = Literal["accepted", "duplicate", "ignored", "unauthorized", "rate_limited", "malformed", "timed_out", "crowded_out"]
+"""``outcome`` of a request to the receiver; ignored: understood, and no reason to look (an alert that is resolved, another prefix);
+crowded_out: its connection was closed unread, because there were too many."""
 
 CheckOutcome = Literal["started", "unchanged", "failed"]
 """``outcome`` of a check whether a run is due."""

@@ -24,7 +24,7 @@ WAIT_S = 60.0
 
 def samples(receiver: RunningReceiver, source: str) -> dict[str, float]:
     """Requests from a source by their outcome."""
-    lines = request(receiver.port, "GET", "/metrics", token=None).body.decode().splitlines()
+    lines = request(receiver.status_port, "GET", "/metrics", token=None).body.decode().splitlines()
     prefix, end = 'edgepress_receiver_requests_total{outcome="', f'",source="{source}"}} '
     return {
         line.removeprefix(prefix).partition('"')[0]: float(line.rpartition(" ")[2])

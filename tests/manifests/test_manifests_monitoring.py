@@ -153,6 +153,19 @@ def test_service_monitors_scrape_services_that_exist() -> None:
         )
 
 
+def test_whoever_sends_events_reaches_neither_the_probes_port_nor_the_metrics() -> None:
+    """There no token is asked for, and connections there are what a probe needs."""
+    manifests = render("production")
+    (deployment,) = [found for found in of_kind(manifests, "Deployment") if found["metadata"]["name"] == telemetry.RECEIVER_JOB]
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    assert {container[probe]["httpGet"]["port"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {"status"}
+    assert f"0.0.0.0:{ports['status']}" == container["args"][container["args"].index("--listen-status") + 1]
+    opened = {policy["metadata"]["name"]: str(policy["spec"]) for policy in of_kind(manifests, "NetworkPolicy")}
+    assert {name for name, spec in opened.items() if f"'port': {ports['status']}," in spec} == {"allow-scrape"}
+    assert {name for name, spec in opened.items() if f"'port': {ports['http']}," in spec and "Ingress" in spec} == {"allow-events"}
+
+
 def test_promtool_finds_nothing_wrong_with_the_names_of_metrics(tmp_path: Path) -> None:
     lines = []
     for metric in telemetry.METRICS:

@@ -4,12 +4,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,7 @@ class ReceiverProcess:
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
         self.port = 0
+        self.status_port = 0
         self.lines: list[dict[str, Any]] = []
         self._told = threading.Condition()
         self._reader = threading.Thread(target=self._read)
@@ -118,11 +120,13 @@ class ReceiverProcess:
 
 @contextmanager
 def receiver_process(project: Path, kfp: KfpServer, *options: str) -> Iterator[ReceiverProcess]:
-    arguments = command(project, kfp, "--listen", "127.0.0.1:0", "--receiver-token-file", str(project / "token"), *options)
+    addresses = ("--listen", "127.0.0.1:0", "--listen-status", "127.0.0.1:0")
+    arguments = command(project, kfp, *addresses, "--receiver-token-file", str(project / "token"), *options)
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=os.environ.copy(), preexec_fn=heed_interrupts)
     receiver = ReceiverProcess(process)
     try:
-        receiver.port = receiver.wait_for("listening")["port"]
+        listening = receiver.wait_for("listening")
+        receiver.port, receiver.status_port = listening["port"], listening["status_port"]
         yield receiver
     finally:
         receiver.end(signal.SIGKILL)
@@ -145,6 +149,8 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
         (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
         (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),
         (("--receiver-token-file", "token"), "--receiver-token-file: belongs to --listen"),
+        (("--listen-status", "127.0.0.1:0"), "--listen-status: belongs to --listen"),
+        (("--listen", "127.0.0.1:0", "--listen-status", "x", "--receiver-token-file", "token"), "--listen-status x: is not HOST:PORT"),
         (("--listen", "nowhere", "--receiver-token-file", "token"), "--listen nowhere: is not HOST:PORT"),
         (("--listen", "127.0.0.1:0", "--receiver-token-file", "absent"), "--receiver-token-file absent: cannot be read"),
         (
@@ -173,7 +179,7 @@ def test_a_receiver_from_its_start_to_its_end(project: Path, kfp: KfpServer) -> 
         assert post(port, "/events/s3", event).json() == {"outcome": "duplicate"}
         assert post(port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
         receiver.wait_for("nothing to do: nothing has changed", count=3)
-        metrics = request(port, "GET", "/metrics", token=None).body.decode()
+        metrics = request(receiver.status_port, "GET", "/metrics", token=None).body.decode()
         assert 'edgepress_receiver_requests_total{outcome="unauthorized",source="s3"} 1.0' in metrics
         assert all(re.match(r"edgepress_|# (HELP|TYPE) edgepress_", line) for line in metrics.splitlines())
         with ThreadPoolExecutor(16) as pool:
@@ -283,12 +289,31 @@ def test_a_check_under_way_is_finished(project: Path, kfp: KfpServer) -> None:
         assert receiver.process.wait(WAIT_S) == 0
 
 
+def test_an_event_that_was_accepted_is_looked_into_before_the_end(project: Path, kfp: KfpServer) -> None:
+    with receiver_process(project, kfp, "--debounce-s", "600") as receiver:
+        receiver.wait_for("nothing to do")
+        assert post(receiver.port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
+        assert receiver.end() == 0
+        receiver.wait_for("nothing to do", count=2)
+        assert receiver.lines[-1]["message"] == "stopped"
+
+
+def test_idle_connections_keep_out_neither_a_probe_nor_an_event(project: Path, kfp: KfpServer) -> None:
+    with receiver_process(project, kfp) as receiver, ExitStack() as idle:
+        for port in [receiver.port, receiver.status_port] * 100:
+            idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=WAIT_S))
+        assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
+        assert request(receiver.status_port, "GET", "/metrics", token=None).status == 200
+        assert post(receiver.port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
+        assert receiver.process.poll() is None
+
+
 def test_a_configuration_that_changes_is_followed(project: Path, kfp: KfpServer) -> None:
     with receiver_process(project, kfp, "--debounce-s", "0") as receiver:
         receiver.wait_for("nothing to do")
         (project / "config.yaml").write_text("name: pets\n")
         post(receiver.port, "/events/alertmanager", payload("alertmanager_firing"))
         assert "config.yaml" in receiver.wait_for("the check failed")["message"]
-        assert request(receiver.port, "GET", "/readyz").status == 200
+        assert request(receiver.status_port, "GET", "/readyz").status == 200
         (project / "config.yaml").write_text(CONFIG)
         receiver.wait_for("nothing to do", count=2)

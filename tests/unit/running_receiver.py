@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from edgepress.telemetry import CheckOutcome
+from edgepress_pipelines.kubeflow.receiver.bounded_request import Limits
 from edgepress_pipelines.kubeflow.receiver.core import ReceiverState
 from edgepress_pipelines.kubeflow.receiver.handler import Services
 from edgepress_pipelines.kubeflow.receiver.metrics import ReceiverMetrics
 from edgepress_pipelines.kubeflow.receiver.pending import Delays
-from edgepress_pipelines.kubeflow.receiver.server import ReceiverServer
+from edgepress_pipelines.kubeflow.receiver.serve import events_server, status_server
+from edgepress_pipelines.kubeflow.receiver.server import BoundedServer
+from edgepress_pipelines.kubeflow.receiver.status import StatusServices
 from edgepress_pipelines.kubeflow.receiver.token_file import TokenFile
 from edgepress_pipelines.kubeflow.receiver.worker import Worker
 
@@ -58,7 +61,8 @@ class CountedChecks:
 
 @dataclass
 class RunningReceiver:
-    server: ReceiverServer
+    server: BoundedServer
+    status: BoundedServer
     worker: Worker
     checks: CountedChecks
     metrics: ReceiverMetrics
@@ -67,6 +71,10 @@ class RunningReceiver:
     @property
     def port(self) -> int:
         return self.server.server_port
+
+    @property
+    def status_port(self) -> int:
+        return self.status.server_port
 
 
 @contextmanager
@@ -77,23 +85,30 @@ def running_receiver(
     delays: Delays | None = None,
     state: ReceiverState | None = None,
     watched: tuple[str, ...] = (),
-    deadline_s: float = 10.0,
+    limits: Limits | None = None,
+    check_limit_s: float = 60.0,
 ) -> Iterator[RunningReceiver]:
-    counted = checks or CountedChecks()
+    checks = checks or CountedChecks()
     token_file = folder / "token"
     token_file.write_text(f"{TOKEN}\n")
     metrics = ReceiverMetrics("digits")
-    worker = Worker(counted, metrics.count_check, delays or Delays(debounce_s=0.0, first_retry_s=0.0, longest_retry_s=0.0), state)
-    with ReceiverServer("127.0.0.1", 0, Services(worker, TokenFile(token_file), metrics, lambda: watched, deadline_s)) as server:
-        listener = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        listener.start()
+    delays = delays or Delays(debounce_s=0.0, first_retry_s=0.0, longest_retry_s=0.0)
+    worker = Worker(checks, metrics.count_check, delays, state, check_limit_s)
+    tokens, limits = TokenFile(token_file), limits or Limits()
+    here = ("127.0.0.1", 0)
+    with (
+        events_server(here, Services(worker, tokens, metrics, lambda: watched, limits)) as server,
+        status_server(here, StatusServices(worker, tokens, metrics, server.is_listening, limits)) as status,
+    ):
         worker.start()
+        server.start("events", poll_s=0.01)
+        status.start("status", poll_s=0.01)
         try:
-            yield RunningReceiver(server, worker, counted, metrics, token_file)
+            yield RunningReceiver(server, status, worker, checks, metrics, token_file)
         finally:
-            server.shutdown()
-            listener.join()
+            assert server.stop(WAIT_S)
             assert worker.stop(WAIT_S)
+            assert status.stop(WAIT_S)
 
 
 @dataclass(frozen=True)
@@ -124,3 +139,14 @@ def request(
 
 def post(port: int, path: str, body: bytes, *, token: str | None = TOKEN) -> Answer:
     return request(port, "POST", path, body, token=token)
+
+
+def counted(receiver: RunningReceiver) -> dict[str, float]:
+    """The receiver's samples, as a scrape gives them."""
+    text = request(receiver.status_port, "GET", "/metrics", token=None).body.decode()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))}
+
+
+def requests_counted(receiver: RunningReceiver, outcome: str, source: str) -> float:
+    """How many requests of a source had this outcome."""
+    return counted(receiver).get(f'edgepress_receiver_requests_total{{outcome="{outcome}",source="{source}"}}', 0.0)

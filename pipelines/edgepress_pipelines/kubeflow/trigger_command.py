@@ -41,6 +41,15 @@ def trigger(
             show_default=False,
         ),
     ] = None,
+    listen_status: Annotated[
+        str | None,
+        typer.Option(
+            "--listen-status",
+            metavar="HOST:PORT",
+            help="With --listen: answer /healthz, /readyz and /metrics here, to anybody.",
+            show_default=False,
+        ),
+    ] = None,
     receiver_token_file: Annotated[
         Path | None,
         typer.Option(
@@ -92,9 +101,10 @@ def trigger(
         check_trigger_config(settings)
         read_image_lock(images)
         Connection(connection)  # mistakes show before anybody is listened to
-        raise typer.Exit(_receive(request, settings.name, listen, receiver_token_file, debounce_s))
-    if receiver_token_file is not None:
-        raise InputError("--receiver-token-file: belongs to --listen HOST:PORT")
+        raise typer.Exit(_receive(request, settings.name, listen, listen_status, receiver_token_file, debounce_s))
+    for option, given in (("--receiver-token-file", receiver_token_file), ("--listen-status", listen_status)):
+        if given is not None:
+            raise InputError(f"{option}: belongs to --listen HOST:PORT")
     outcome = check(request, force=force, tell=tell)
     if outcome.exit_code == EXIT_DONE:
         typer.echo(outcome.message)
@@ -105,10 +115,10 @@ def trigger(
     raise typer.Exit(outcome.exit_code)
 
 
-def _receive(request: "TriggerRequest", name: str, listen: str, token_file: Path, debounce_s: float) -> int:
+def _receive(request: "TriggerRequest", name: str, listen: str, listen_status: str | None, token_file: Path, debounce_s: float) -> int:
     from edgepress.errors import EdgePressError
     from edgepress_pipelines.kubeflow.receiver.pending import Delays
-    from edgepress_pipelines.kubeflow.receiver.serve import ReceiverSettings, parse_listen, serve
+    from edgepress_pipelines.kubeflow.receiver.serve import LISTEN_OPTION, STATUS_OPTION, ReceiverSettings, parse_address, serve
     from edgepress_pipelines.kubeflow.trigger_check import check
     from edgepress_pipelines.kubeflow.watched_configuration import WatchedConfiguration
 
@@ -119,8 +129,12 @@ def _receive(request: "TriggerRequest", name: str, listen: str, token_file: Path
         logger.info(outcome.message, extra=_fields(outcome.started_run_id))
         return "started" if outcome.started_run_id is not None else "unchanged"
 
-    host, port = parse_listen(listen)
-    settings = ReceiverSettings(host=host, port=port, token_file=token_file, delays=Delays(debounce_s=debounce_s))
+    settings = ReceiverSettings(
+        address=parse_address(LISTEN_OPTION, listen),
+        status_address=None if listen_status is None else parse_address(STATUS_OPTION, listen_status),
+        token_file=token_file,
+        delays=Delays(debounce_s=debounce_s),
+    )
     return serve(settings, name, look, WatchedConfiguration(request.config, request.load).sources)
 
 

@@ -11,6 +11,9 @@ from edgepress_pipelines.kubeflow.receiver.core import Answer, ReceiverState, re
 from edgepress_pipelines.kubeflow.receiver.events import Event
 from edgepress_pipelines.kubeflow.receiver.pending import Delays, begin, due_at, end, mark
 
+CHECK_LIMIT_S = 1800.0
+"""Three times what the CronJob's check is given. Each request of a check has its own timeout; this is for what nobody foresaw."""
+
 logger = logging.getLogger(__name__)
 
 Check = Callable[[], CheckOutcome]
@@ -27,6 +30,7 @@ class Worker:
         ended: is told of each check that ended; ``failed`` for one that raised.
         delays: between events and checks.
         initial: what is known at the start.
+        check_limit_s: of one check; a thread cannot be ended from outside, so one that takes longer is a defect of the whole worker.
     """
 
     def __init__(
@@ -35,6 +39,7 @@ class Worker:
         ended: Callable[[CheckOutcome], None] = lambda _: None,
         delays: Delays | None = None,
         initial: ReceiverState | None = None,
+        check_limit_s: float = CHECK_LIMIT_S,
     ) -> None:
         self._check = check
         self._ended = ended
@@ -43,6 +48,8 @@ class Worker:
         long_ago = time.monotonic() - self._delays.postpone_at_most_s - self._delays.debounce_s
         self._state = replace(begun, pending=mark(begun.pending, long_ago))
         self._changed = threading.Condition()
+        self._check_limit_s = check_limit_s
+        self._check_begun_s: float | None = None
         self._stopping = False
         self._thread = threading.Thread(target=self._work, name="checks", daemon=True)
 
@@ -64,12 +71,24 @@ class Worker:
             self._changed.notify_all()
             return answer
 
-    def is_alive(self) -> bool:
-        """Whether events still lead to checks."""
-        return self._thread.is_alive() and not self._stopping
+    def is_stopping(self) -> bool:
+        """Whether it was told to stop."""
+        return self._stopping
+
+    def defect(self) -> str | None:
+        """Why events lead to no more checks; None when they do."""
+        if not self._thread.is_alive():
+            return "the thread that checks has ended"
+        begun_s = self._check_begun_s
+        if begun_s is not None and time.monotonic() - begun_s > self._check_limit_s:
+            return f"a check has been under way for more than {self._check_limit_s:g} s"
+        return None
 
     def stop(self, grace_s: float) -> bool:
-        """Begin no further check, and wait for one that is under way; gives whether it ended in time."""
+        """Check a last time if anything is left that needs it, and wait for that; gives whether it ended in time.
+
+        What was accepted a moment ago is not left to the next receiver, whose first check may have come before it.
+        """
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
@@ -78,20 +97,28 @@ class Worker:
 
     def _work(self) -> None:
         while self._wait_until_due():
-            outcome = self._look()
-            with self._changed:
-                pending = end(self._state.pending, time.monotonic(), self._delays, succeeded=outcome != "failed")
-                self._state = replace(self._state, pending=pending)
-            self._ended(outcome)
+            self._check_once()
+        if due_at(self._state.pending, self._delays) is not None:
+            self._check_once()
+
+    def _check_once(self) -> None:
+        with self._changed:
+            self._state = replace(self._state, pending=begin(self._state.pending))
+        self._check_begun_s = time.monotonic()
+        outcome = self._look()
+        self._check_begun_s = None
+        with self._changed:
+            pending = end(self._state.pending, time.monotonic(), self._delays, succeeded=outcome != "failed")
+            self._state = replace(self._state, pending=pending)
+        self._ended(outcome)
 
     def _wait_until_due(self) -> bool:
-        """Wait, then mark the check as begun. False when the receiver stops."""
+        """Wait until a check is due. False when the receiver stops."""
         with self._changed:
             while not self._stopping:
                 due_s = due_at(self._state.pending, self._delays)
                 now_s = time.monotonic()
                 if due_s is not None and due_s <= now_s:
-                    self._state = replace(self._state, pending=begin(self._state.pending))
                     return True
                 self._changed.wait(None if due_s is None else due_s - now_s)
             return False

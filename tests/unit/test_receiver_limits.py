@@ -1,0 +1,234 @@
+"""Senders that say too much, too little or nothing at all, over real sockets: what they are told, and what they take from the others."""
+
+import json
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from edgepress_pipelines.kubeflow.receiver.bounded_request import Limits
+from edgepress_pipelines.kubeflow.receiver.events import Event
+from edgepress_pipelines.kubeflow.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES
+from edgepress_pipelines.kubeflow.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
+from tests.unit.running_receiver import TOKEN, RunningReceiver, payload, post, request, requests_counted, running_receiver
+
+HEAD = f"POST /events/s3 HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+PATIENT = Limits(header_s=60.0, request_s=60.0)
+"""So that no deadline hides what else happens to an idle connection."""
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[RunningReceiver]:
+    with running_receiver(tmp_path, watched=("s3://data/x",)) as receiver:
+        receiver.checks.wait_for(done=1)
+        yield receiver
+
+
+def raw(receiver: RunningReceiver, sent: bytes) -> bytes:
+    """What comes back for these bytes, until the receiver closes."""
+    with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+        connection.sendall(sent)
+        received = b""
+        while chunk := connection.recv(65536):
+            received += chunk
+        return received
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        (b"", 411),
+        (b"Transfer-Encoding: chunked\r\n", 411),
+        (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 411),
+        (b"Content-Length: 5\r\nContent-Length: 6\r\n", 411),
+        (b"Content-Length: -1\r\n", 411),
+        (b"Content-Length: +5\r\n", 411),
+        (f"Content-Length: {MAX_BODY_BYTES + 1}\r\n".encode(), 413),
+        (f"Content-Length: {'9' * 5000}\r\n".encode(), 413),
+        (b"".join(b"X-%d: 1\r\n" % number for number in range(200)), 431),
+        (b"X: " + b"1" * 70_000 + b"\r\n", 431),
+    ],
+)
+def test_lengths_are_strict(receiver: RunningReceiver, headers: bytes, status: int) -> None:
+    answer = raw(receiver, HEAD + headers + b"\r\n")
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]
+
+
+def test_what_is_no_http_is_not_repeated(receiver: RunningReceiver) -> None:
+    assert b"hunter2" not in raw(receiver, b"hunter2 hunter2 hunter2 hunter2\r\n\r\n")
+
+
+def test_a_refused_body_does_not_reset_the_connection(receiver: RunningReceiver) -> None:
+    body = b" " * (MAX_BODY_BYTES - 1)
+    assert post(receiver.port, "/events/s3", body, token="wrong").status == 401
+    assert post(receiver.port, "/events/s3", body).status == 400
+
+
+def test_expectation_is_met_when_the_body_is_wanted(receiver: RunningReceiver) -> None:
+    body = payload("aws_object_created")
+    sent = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    assert raw(receiver, sent).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
+
+
+def test_a_header_is_bounded_as_a_whole(receiver: RunningReceiver) -> None:
+    line = b"X: " + b"1" * 995 + b"\r\n"
+    assert raw(receiver, HEAD + line * 30 + b"\r\n").startswith(b"HTTP/1.1 411 ")
+    answer = raw(receiver, HEAD + line * 40 + b"\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert b"a header has at most 32768 bytes" in answer
+
+
+def test_a_large_header_and_its_body_are_not_counted_together(receiver: RunningReceiver) -> None:
+    body = payload("aws_object_created")
+    sent = HEAD + b"X: " + b"1" * 32_000 + b"\r\n" + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    assert raw(receiver, sent).startswith(b"HTTP/1.1 202 ")
+
+
+def test_a_header_that_breaks_off_is_no_request(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), connect(receiver.port) as connection:
+        connection.sendall(HEAD + b"Content-Length: 0\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536) == b""
+    assert "a connection broke before its request was answered" in caplog.text
+    assert requests_counted(receiver, "malformed", "s3") == 0
+
+
+@pytest.mark.parametrize("hidden", [b"Transfer-Encoding : chunked\r\n", b"a line\r\nTransfer-Encoding: chunked\r\n"])
+def test_a_line_that_hides_others_is_refused(receiver: RunningReceiver, hidden: bytes) -> None:
+    body = payload("aws_object_created")
+    sent = HEAD + b"Content-Length: %d\r\n" % len(body) + hidden + b"\r\n" + body
+    assert raw(receiver, sent).startswith(b"HTTP/1.1 400 ")
+    assert receiver.checks.begun == 1
+
+
+def test_a_second_request_on_a_connection_is_not_read(receiver: RunningReceiver) -> None:
+    body = payload("alertmanager_resolved")
+    one = HEAD.replace(b"s3", b"alertmanager") + b"Connection: keep-alive\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    assert raw(receiver, one + one).count(b"HTTP/1.1 ") == 1
+    assert requests_counted(receiver, "ignored", "alertmanager") == 1
+
+
+SLOW = {
+    "nothing": (b"", "unknown"),
+    "part of a header": (HEAD, "unknown"),
+    "part of a body": (HEAD + b"Content-Length: 100000\r\n\r\n{", "s3"),
+}
+
+
+@pytest.mark.parametrize(("sent", "source"), SLOW.values(), ids=SLOW)
+def test_whoever_is_too_slow_is_told_logged_and_counted(tmp_path: Path, sent: bytes, source: str, caplog: pytest.LogCaptureFixture) -> None:
+    limits = Limits(header_s=0.2, request_s=0.4)
+    with caplog.at_level(logging.WARNING), running_receiver(tmp_path, limits=limits) as receiver:
+        answer = raw(receiver, sent)
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2]) == {"error": "the request took too long"}
+        assert requests_counted(receiver, "timed_out", source) == 1
+    (record,) = [record for record in caplog.records if record.message == "request refused"]
+    assert (vars(record)["outcome"], vars(record)["source"], vars(record)["status"]) == ("timed_out", source, 408)
+
+
+def test_slow_senders_hold_a_thread_until_the_deadline_and_no_longer(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, limits=Limits(header_s=0.5, request_s=1.0)) as receiver, ThreadPoolExecutor(3) as pool:
+
+        def drip(start: bytes) -> float:
+            """Send a byte every 50 ms; gives how long the receiver puts up with it."""
+            begun_s = time.monotonic()
+            with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
+                connection.sendall(start)
+                connection.settimeout(0.05)
+                while time.monotonic() - begun_s < 20:
+                    try:
+                        connection.sendall(b"x")
+                        if not connection.recv(65536):
+                            break
+                    except TimeoutError:
+                        continue
+                    except OSError:
+                        break
+            return time.monotonic() - begun_s
+
+        starts = [b"", HEAD, HEAD + b"Content-Length: 100000\r\n\r\n"]
+        for lasted_s in pool.map(drip, starts):
+            assert 0.4 <= lasted_s <= 10
+        assert request(receiver.status_port, "GET", "/healthz").status == 200
+
+
+def test_idle_connections_keep_out_neither_a_probe_nor_an_event(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as idle:
+        for _ in range(MAX_CONNECTIONS):
+            idle.enter_context(connect(receiver.port))
+        for _ in range(MAX_STATUS_CONNECTIONS):
+            idle.enter_context(connect(receiver.status_port))
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert request(receiver.status_port, "GET", path, token=None).status == 200
+        assert post(receiver.port, "/events/s3", payload("aws_object_created")).status == 202
+        assert requests_counted(receiver, "crowded_out", "unknown") >= 1
+        idle.close()
+
+
+def test_the_oldest_stranger_makes_room_and_nobody_who_was_recognised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    body = payload("aws_object_created")
+    with caplog.at_level(logging.WARNING), running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
+        recognised = opened.enter_context(connect(receiver.port))
+        recognised.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert recognised.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        strangers = [opened.enter_context(connect(receiver.port)) for _ in range(MAX_CONNECTIONS + 9)]
+        assert [stranger.recv(1) for stranger in strangers[:10]] == [b""] * 10
+        for stranger in strangers[10:]:
+            stranger.sendall(HEAD.replace(TOKEN.encode(), b"wrong") + b"\r\n")
+            assert stranger.recv(65536).startswith(b"HTTP/1.1 401 ")
+        recognised.sendall(body)
+        assert recognised.recv(65536).startswith(b"HTTP/1.1 202 ")
+        assert requests_counted(receiver, "crowded_out", "unknown") == 10
+        opened.close()
+    assert caplog.text.count("too many connections at once") == 1, "who opens connections does not fill the log"
+
+
+def test_when_everyone_was_recognised_the_newcomer_goes(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
+        for _ in range(MAX_CONNECTIONS):
+            connection = opened.enter_context(connect(receiver.port))
+            connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        with connect(receiver.port) as newcomer:
+            assert newcomer.recv(1) == b""
+        assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
+        opened.close()
+
+
+def test_a_place_is_free_again_when_no_thread_could_be_started(receiver: RunningReceiver) -> None:
+    threading.stack_size(1 << 62)  # more than there is: each start of a thread fails
+    try:
+        for _ in range(MAX_CONNECTIONS + 1):
+            with connect(receiver.port) as connection:
+                assert connection.recv(1) == b""
+    finally:
+        threading.stack_size(0)
+    assert post(receiver.port, "/events/s3", payload("aws_object_created")).status == 202
+    assert requests_counted(receiver, "crowded_out", "unknown") == 0
+
+
+def test_bodies_are_parsed_one_at_a_time(receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body of 1 MiB becomes 30 MiB of objects, and 64 at once 2 GiB: more than the pod has."""
+    meeting = threading.Barrier(2)
+
+    def parse(body: bytes) -> tuple[Event, ...]:
+        with pytest.raises(threading.BrokenBarrierError):
+            meeting.wait(0.3)
+        return ()
+
+    monkeypatch.setitem(EVENT_PATHS, "/events/s3", ("s3", parse))
+    with ThreadPoolExecutor(2) as pool:
+        answers = pool.map(lambda _: post(receiver.port, "/events/s3", b"{}").status, range(2))
+    assert list(answers) == [200, 200]

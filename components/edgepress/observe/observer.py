@@ -70,11 +70,11 @@ def observe(observation: Observation) -> Iterator[None]:
                 except BaseException as error:
                     ended = _failed(identity, error, time.monotonic() - clock_s)
                     fields = {"exit_code": ended.exit_code, "duration_s": ended.duration_s}
-                    logger.exception("failed: %s", ended.message, extra={"fields": fields})
+                    logger.exception("failed: %s", ended.message, extra=fields)
                     raise
                 else:
                     ended = _succeeded(identity, told, time.monotonic() - clock_s)
-                    logger.info("succeeded in %.1f s", ended.duration_s, extra={"fields": {"duration_s": ended.duration_s}})
+                    logger.info("succeeded in %.1f s", ended.duration_s, extra={"duration_s": ended.duration_s})
                 finally:
                     assert ended is not None
                     if (problem := push_metrics(identity, ended, told.figures)) is not None:

@@ -49,8 +49,8 @@ def plan_observation(task: str, recipe: str | None, run: RunContext | None) -> O
         return Observation(identity, FolderRecord(Path(run_dir), identity), json_log=False)
     if run_id := os.environ.get(RUN_ID_VARIABLE):
         identity = TaskIdentity(task=task, recipe=recipe, pipeline=pipeline, run_id=run_id)
-        storage = run.object_storage if run is not None else ""
-        return Observation(identity, StoreRecord(storage, identity), json_log=True)
+        folder = run.folder(run_id) if run is not None and run.object_storage else ""
+        return Observation(identity, StoreRecord(folder, identity), json_log=True)
     return None
 
 

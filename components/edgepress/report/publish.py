@@ -7,6 +7,7 @@ verdicts/<name>.json    the newest verdict of the pipeline, written after that
 from pathlib import Path
 
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
+from edgepress.contracts.run import run_key
 from edgepress.contracts.verdict import VERDICT_NAME, Outcome
 from edgepress.storage import join_key, open_store
 
@@ -30,7 +31,7 @@ def publish_summary(summary: Path, storage: str, *, name: str, run_id: str, fing
         StorageError: the store cannot be reached or refuses. The newest verdict is then as it was.
     """
     store, prefix = open_store(storage)
-    run = join_key("runs", run_id)
+    run = run_key(run_id)
     files = [path for path in summary.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: (path == summary / VERDICT_NAME, path)):
         store.put_file(join_key(prefix, run, path.relative_to(summary).as_posix()), path)

@@ -7,18 +7,26 @@ from typing import Any
 
 import pytest
 
-from edgepress.errors import StorageError
+from edgepress.errors import InputError, StorageError
+from edgepress.storage import open_store
+from edgepress.storage.embedded import EmbeddedStore
+from edgepress.storage.filesystem import FilesystemStore
+from edgepress.storage.s3 import ATTEMPTS
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import PlannedTask
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.follow import Pace, follow_run
 from edgepress_pipelines.kubeflow.package import Package
+from edgepress_pipelines.kubeflow.run_folder import RunFolder
 from edgepress_pipelines.kubeflow.run_record import RunRecord, read_run
 from edgepress_pipelines.kubeflow.submit import submit_run
 from edgepress_pipelines.run_outcome import RunOutcome
+from tests.faults.s3_proxy import Fault as S3Fault
+from tests.faults.s3_proxy import Plan, running_proxy
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import KfpServer, running_kfp
-from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
+from tests.pipelines.cluster_project import PUBLISHED_URI, RunOnCluster, connect, package_in, read_config
+from tests.unit.store_environment import only
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -77,16 +85,19 @@ class Submitted:
         return end
 
 
+def submit(kfp: KfpServer, folder: Path, storage: str) -> Submitted:
+    config = read_config(folder)
+    package = package_in(folder, config)
+    parameters: Any = package.parameters | {"context": f'{{"name": "digits", "storage": "{storage}"}}'}
+    submitted = submit_run(config, connect(kfp), Package(pipeline=package.pipeline, parameters=parameters))
+    run = read_run(connect(kfp), submitted.run_id)
+    return Submitted(kfp, run, RunOnCluster(storage, run.run_id), folder / "work")
+
+
 @pytest.fixture
 def submitted(tmp_path: Path) -> Iterator[Submitted]:
     with running_kfp() as kfp:
-        config = read_config(tmp_path)
-        package = package_in(tmp_path, config)
-        storage = str(tmp_path / "store")
-        parameters: Any = package.parameters | {"context": f'{{"name": "digits", "storage": "{storage}"}}'}
-        submitted = submit_run(config, connect(kfp), Package(pipeline=package.pipeline, parameters=parameters))
-        run = read_run(connect(kfp), submitted.run_id)
-        yield Submitted(kfp, run, RunOnCluster(storage, run.run_id), tmp_path / "work")
+        yield submit(kfp, tmp_path, str(tmp_path / "store"))
 
 
 @pytest.mark.parametrize(("kind", "exit_code"), [("passed", 0), ("rejected", 10), ("none", 10)])
@@ -108,8 +119,10 @@ def test_a_run_to_its_verdict(submitted: Submitted, kind: str, exit_code: int) -
     assert "distill.int8 cached" in heard  # no event of its own, but what follows it has begun
     assert outcome.run_dir == submitted.workdir.resolve() / "runs" / submitted.run.run_id
     assert (submitted.workdir / "runs" / "latest").resolve() == outcome.run_dir
+    assert outcome.published_uri == (PUBLISHED_URI if kind == "passed" else None)
     fetched = {str(path.relative_to(outcome.run_dir)) for path in outcome.run_dir.rglob("*") if path.is_file()}
-    assert fetched == {"verdict.json", "report.html", "leaderboard.csv", "models/int8.tflite", "logs/train.baseline.log"}
+    results = {"verdict.json", "report.html", "leaderboard.csv", "models/int8.tflite", "logs/train.baseline.log"}
+    assert fetched == results | ({"published.json"} if kind == "passed" else set())
 
 
 def test_a_run_that_ended_before_anybody_followed(submitted: Submitted) -> None:
@@ -130,6 +143,82 @@ def test_a_task_that_failed_tells_why_and_its_exit_code(submitted: Submitted) ->
     assert outcome.message is not None
     assert outcome.message.startswith("ingest: data.npz: there is no array y")
     assert not (submitted.workdir / "runs" / "latest").exists()
+
+
+def test_a_task_that_is_tried_again_is_judged_by_its_last_attempt(submitted: Submitted) -> None:
+    def tell(state: str, at_s: float, began_s: float, message: str | None = None, exit_code: int | None = None) -> None:
+        submitted.tasks.event("train", "baseline", state, at_s, message=message, exit_code=exit_code, began_s=began_s)
+
+    def fail_once() -> None:
+        tell("started", 1.0, 1.0)
+        tell("failed", 2.0, 1.0, "the store is away", 1)
+
+    outcome, heard = submitted.follow(
+        ("tasks planned", fail_once),
+        ("train.baseline failed", lambda: tell("started", 32.0, 32.0)),
+        ("train.baseline started", lambda: tell("succeeded", 40.0, 32.0)),
+        ("train.baseline succeeded", submitted.ends("passed")),
+    )
+    assert outcome.exit_code == 0
+    assert [text.split()[1] for text in heard if text.startswith("train.baseline ")] == ["started", "failed", "started", "succeeded"]
+
+
+def test_the_last_attempt_of_a_task_says_why_the_run_failed(submitted: Submitted) -> None:
+    def fail_twice() -> None:
+        submitted.tasks.event("ingest", None, "failed", 2.0, message="the store is away", exit_code=1, began_s=1.0)
+        submitted.tasks.event("ingest", None, "failed", 40.0, message="data.npz: there is no array y", exit_code=2, began_s=32.0)
+        submitted.goes("FAILED")()
+
+    outcome, _ = submitted.follow(("tasks planned", fail_twice))
+    assert (outcome.exit_code, (outcome.message or "").split(" (")[0]) == (2, "ingest: data.npz: there is no array y")
+
+
+def test_a_last_attempt_that_was_killed_hides_no_earlier_word(submitted: Submitted) -> None:
+    def fail_then_vanish() -> None:
+        submitted.tasks.event("ingest", None, "started", 1.0)
+        submitted.tasks.event("ingest", None, "failed", 2.0, message="the store is away", exit_code=1)
+        submitted.tasks.event("ingest", None, "started", 32.0, began_s=32.0)
+        submitted.goes("FAILED")()
+
+    outcome, _ = submitted.follow(("tasks planned", fail_then_vanish))
+    assert outcome.message is not None
+    assert outcome.message.startswith("ingest ended without a word")
+
+
+def test_an_event_is_not_lost_when_the_store_hiccups(submitted: Submitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = FilesystemStore.get_bytes
+    hiccups = [StorageError("the store is away")] * 3
+
+    def hiccup(self: FilesystemStore, key: str) -> bytes:
+        if ".failed." in key and hiccups:
+            raise hiccups.pop()
+        return read(self, key)
+
+    monkeypatch.setattr(FilesystemStore, "get_bytes", hiccup)
+
+    def fail() -> None:
+        submitted.tasks.event("evaluate", "int8", "started", 1.0)  # read before the hiccup
+        submitted.tasks.event("ingest", None, "failed", 2.0, message="data.npz: there is no array y", exit_code=2)
+
+    outcome, heard = submitted.follow(
+        ("tasks planned", fail),
+        ("evaluate.int8 started", lambda: None),
+        ("ingest.None failed", submitted.goes("FAILED")),
+    )
+    assert hiccups == []
+    assert outcome.exit_code == 2
+    assert sum("only the run's state" in text for text in heard) == 1
+
+
+def test_an_event_that_cannot_be_understood_costs_no_other(submitted: Submitted) -> None:
+    def fail() -> None:
+        submitted.tasks.write("events/a.1.started.json", b'{"other": 1}')
+        submitted.tasks.event("ingest", None, "failed", 1.0, message="data.npz: there is no array y", exit_code=2)
+        submitted.goes("FAILED")()
+
+    outcome, heard = submitted.follow(("tasks planned", fail))
+    assert outcome.exit_code == 2
+    assert sum("a.1.started.json is not an event" in text for text in heard) == 1
 
 
 def test_a_run_whose_pods_never_ran_tells_what_kubeflow_says(submitted: Submitted) -> None:
@@ -217,21 +306,86 @@ def test_a_store_that_cannot_be_read_leaves_the_runs_state(submitted: Submitted)
 
 
 def test_a_key_that_leads_out_of_the_runs_folder_is_refused(submitted: Submitted, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgepress.storage.filesystem import FilesystemStore
-
     listed = FilesystemStore.list_keys
     key = f"runs/{submitted.run.run_id}/../../escaped"
     monkeypatch.setattr(FilesystemStore, "list_keys", lambda self, prefix="": [*listed(self, prefix), key])
     outcome, _ = submitted.follow(("tasks planned", submitted.ends("passed")))
     assert outcome.exit_code == 1
     assert outcome.message is not None
-    assert "leads out" in outcome.message
+    assert "is no plain relative path" in outcome.message
     assert not (submitted.workdir / "escaped").exists()
 
 
-def test_results_that_arrive_in_part_hold_no_verdict(submitted: Submitted, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edgepress.storage.filesystem import FilesystemStore
+@dataclass
+class Outage(Plan):
+    """Drops so many requests, whatever they are."""
 
+    drops: int = 0
+
+    def fault_of(self, method: str) -> S3Fault:
+        with self.lock:
+            self.drops, dropped = max(0, self.drops - 1), self.drops > 0
+        return "not sent" if dropped else "none"
+
+
+def test_a_store_that_restarts_when_the_run_has_ended_is_waited_for(tmp_path: Path) -> None:
+    with running_kfp() as kfp, EmbeddedStore(tmp_path / "store") as store, running_proxy(store.endpoint_url) as proxy:
+        with only(store.environment):
+            open_store("s3://runs-bucket")  # makes the bucket
+        proxy.plan = outage = Outage()
+        with only({**store.environment, "AWS_ENDPOINT_URL_S3": proxy.endpoint_url}):
+            submitted = submit(kfp, tmp_path, "s3://runs-bucket/edgepress")
+
+            def fall_silent() -> None:
+                outage.drops = 2 * ATTEMPTS + 1  # more than two operations try without patience
+
+            outcome, _ = submitted.follow(
+                ("tasks planned", submitted.goes("RUNNING")),
+                ("pending -> running", lambda: submitted.tasks.event("ingest", None, "started", 0.5)),
+                ("ingest.None started", submitted.ends("passed")),
+                ("running -> succeeded", fall_silent),
+            )
+    assert outage.drops == 0
+    assert (outcome.exit_code, outcome.message, outcome.published_uri) == (0, None, PUBLISHED_URI)
+
+
+def test_a_store_that_never_answered_is_not_waited_for_at_the_end(submitted: Submitted, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: FilesystemStore, prefix: str = "") -> list[str]:
+        raise StorageError("the endpoint cannot be reached")
+
+    waited: list[float] = []
+    monkeypatch.setattr(FilesystemStore, "list_keys", refuse)
+    monkeypatch.setattr(RunFolder, "wait_for_store", lambda self, patience_s: waited.append(patience_s))
+    outcome, _ = submitted.follow(("only the run's state", submitted.goes("SUCCEEDED")))
+    assert waited == []
+    assert outcome.exit_code == 1
+    assert outcome.message is not None
+    assert f"fetch them later with: edgepress runs follow {submitted.run.run_id}" in outcome.message
+    again, _ = replace(submitted, run=read_run(connect(submitted.kfp), submitted.run.run_id)).follow()
+    assert waited == [PACE.store_patience_s]
+    assert again.exit_code == 1
+
+
+def test_a_token_file_that_is_being_replaced_is_waited_for(submitted: Submitted, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t0ken")
+    listener = Listener([("tasks planned", submitted.goes("RUNNING")), ("pending -> running", lambda: token.write_text("") and None)])
+    listener.steps += [("still following", lambda: token.write_text("t0ken") and None), ("answers again", submitted.ends("passed"))]
+    outcome = follow_run(connect(submitted.kfp, token_file=token), submitted.run, submitted.workdir, listener, PACE)
+    assert listener.steps == []
+    assert outcome.exit_code == 0
+
+
+def test_a_token_file_that_stays_empty_ends_the_following(submitted: Submitted, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t0ken")
+    connection = connect(submitted.kfp, token_file=token)
+    token.write_text("")
+    with pytest.raises(InputError, match="token"):
+        follow_run(connection, submitted.run, submitted.workdir, Listener(), replace(PACE, lost_limit_s=0.1))
+
+
+def test_results_that_arrive_in_part_hold_no_verdict(submitted: Submitted, monkeypatch: pytest.MonkeyPatch) -> None:
     download = FilesystemStore.download_file
 
     def refuse_models(self: FilesystemStore, key: str, path: Path) -> None:

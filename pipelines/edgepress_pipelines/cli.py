@@ -1,7 +1,6 @@
 """The command ``edgepress``. Each command imports what it needs when it runs, so that ``edgepress --help`` is quick."""
 
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,10 +119,10 @@ def run(
 
     from edgepress_pipelines.display import choose_display
     from edgepress_pipelines.local import run_locally
+    from edgepress_pipelines.termination import termination_interrupts
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends a run as Ctrl-C does
     try:
-        with choose_display(console, f"EdgePress  {settings.name}", plain=plain) as display:
+        with termination_interrupts(), choose_display(console, f"EdgePress  {settings.name}", plain=plain) as display:
             if not settings.gate.has_threshold():
                 display.note("gate: no threshold is set, so every candidate will be rejected; set one, e.g. gate.accuracy.max_drop")
             outcome = run_locally(settings, workdir, display)
@@ -163,9 +162,10 @@ def report(
     """Show a run's verdict again, and where its report is."""
     from edgepress.contracts.verdict import read_verdict
     from edgepress_pipelines.outcome import show_outcome
+    from edgepress_pipelines.run_outcome import published_uri
 
     run_dir = _find_run(workdir, run_id)
-    show_outcome(make_console(), read_verdict(run_dir), run_dir, None)
+    show_outcome(make_console(), read_verdict(run_dir), run_dir, published_uri(run_dir))
     if open_browser and not _open_in_browser(run_dir / "report.html"):
         raise InputError(f"no browser could be opened; open {run_dir / 'report.html'} yourself")
 

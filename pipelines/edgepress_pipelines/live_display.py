@@ -36,24 +36,29 @@ _LINES_AROUND_GRID = 12
 
 @dataclass
 class _Cell:
-    """One task, or several of one name that are shown as one."""
+    """One task, or several of one name that are shown as one. A task that is tried again counts with its last attempt."""
 
     state: State = "waiting"
     began_s: float | None = None
-    took_s: float = 0.0
+    took_s: dict[str | None, float] = field(default_factory=dict)
     running: set[str | None] = field(default_factory=set)
+    failed: set[str | None] = field(default_factory=set)
 
     def hear(self, event: TaskEvent) -> None:
         if event.state == "started":
             if not self.running:
                 self.began_s = event.unix_time_s
             self.running.add(event.recipe)
+            self.failed.discard(event.recipe)
             self.state = "started"
             return
         self.running.discard(event.recipe)
+        self.failed.discard(event.recipe)
         if event.duration_s is not None:
-            self.took_s += event.duration_s
-        if event.state == "failed" or self.state == "failed":
+            self.took_s[event.recipe] = event.duration_s
+        if event.state == "failed":
+            self.failed.add(event.recipe)
+        if self.failed:
             self.state = "failed"
         elif self.running:
             self.state = "started"
@@ -68,8 +73,9 @@ class _Cell:
             running_s = 0.0 if self.began_s is None else now_s - self.began_s
             return Text.assemble(glyph if isinstance(glyph, Text) else "*", (f" {_whole_seconds(running_s)}", "bold"))
         mark, style = _MARKS[self.state]
-        timed = self.state in ("succeeded", "gave_up", "failed") and self.took_s > 0
-        return Text.assemble((mark, style), f" {format_duration(self.took_s)}" if timed else "")
+        took_s = sum(self.took_s.values())
+        timed = self.state in ("succeeded", "gave_up", "failed") and took_s > 0
+        return Text.assemble((mark, style), f" {format_duration(took_s)}" if timed else "")
 
 
 class LiveDisplay(RunDisplay):

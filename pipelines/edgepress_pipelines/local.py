@@ -72,8 +72,8 @@ def _follow(
     if exit_status != 0 or verdict is None:
         otherwise = f"the engine ended with status {exit_status}; see {run_dir / 'logs' / ENGINE_LOG_NAME}"
         message, exit_code = explain_failure(progress, run_dir, otherwise)
-        return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=None, message=message)
-    return judged(verdict, run_dir, published_uri(config.release.uri, config.name, run_dir / "release"))
+        return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=message)
+    return judged(verdict, run_dir)
 
 
 def _output(artifacts: Path, task: str, name: str, marker: str) -> Path | None:

@@ -29,7 +29,10 @@ def plan_tasks(recipes: Sequence[Mapping[str, str]]) -> list[PlannedTask]:
 
 
 class RunProgress:
-    """Fills in what the events of a run leave out: a task taken from the cache has none, but what follows it has begun."""
+    """Fills in what the events of a run leave out: a task taken from the cache has none, but what follows it has begun.
+
+    A task that is tried again begins anew after it has failed, so how it stands is what its latest event says.
+    """
 
     def __init__(self, tasks: list[PlannedTask]) -> None:
         self._after = _dependencies([(task.task, task.recipe) for task in tasks])
@@ -37,8 +40,13 @@ class RunProgress:
         self.last: dict[TaskKey, TaskEvent] = {}
 
     def events(self, event: TaskEvent) -> Iterator[TaskEvent]:
-        """The given event, after one event of state ``cached`` for each task it depends on that has had none."""
+        """The given event, after one event of state ``cached`` for each task it depends on that has had none.
+
+        An event that comes late, after a later one of its task, says nothing any more and is left out.
+        """
         key = (event.task, event.recipe)
+        if key in self.last and event.unix_time_s < self.last[key].unix_time_s:
+            return
         for earlier in self._unseen_before(key):
             self._seen.add(earlier)
             yield TaskEvent(task=earlier[0], recipe=earlier[1], state="cached", unix_time_s=event.unix_time_s)
@@ -47,7 +55,7 @@ class RunProgress:
         yield event
 
     def failed(self) -> TaskEvent | None:
-        """The event of the task that failed first, or None."""
+        """The event of the task that failed first, of those that failed in their last attempt; or None."""
         failures = [event for event in self.last.values() if event.state == "failed"]
         return min(failures, key=lambda event: event.unix_time_s, default=None)
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepress.contracts.release import MANIFEST_NAME, read_manifest, release_prefix
+from edgepress.contracts.release import read_published
 from edgepress.contracts.verdict import Verdict
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REJECTED
 from edgepress.task import TaskEvent
@@ -20,7 +20,7 @@ class RunOutcome:
         verdict: None when the run failed before the gate had judged.
         run_dir: the run's folder.
         exit_code: of the command.
-        published_uri: where the bundle was published; None unless it passed.
+        published_uri: where the bundle was published; None when it was not.
         message: why it failed, in one line; None when it reached a verdict and did what follows from it.
     """
 
@@ -31,11 +31,10 @@ class RunOutcome:
     message: str | None
 
 
-def judged(verdict: Verdict, run_dir: Path, published: str | None) -> RunOutcome:
+def judged(verdict: Verdict, run_dir: Path) -> RunOutcome:
     """The outcome of a run that reached a verdict and did what follows from it."""
-    return RunOutcome(
-        verdict=verdict, run_dir=run_dir, exit_code=VERDICT_EXIT_CODES[verdict.outcome], published_uri=published, message=None
-    )
+    exit_code = VERDICT_EXIT_CODES[verdict.outcome]
+    return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=None)
 
 
 def explain_failure(progress: RunProgress, run_dir: Path, otherwise: str) -> tuple[str, int]:
@@ -53,13 +52,10 @@ def explain_failure(progress: RunProgress, run_dir: Path, otherwise: str) -> tup
     return otherwise, EXIT_FAILED
 
 
-def published_uri(release_uri: str, name: str, bundle: Path) -> str | None:
-    """Where a bundle was published: below the pipeline's ``release.uri``, by its digest. None when there is no bundle."""
-    if not (bundle / MANIFEST_NAME).is_file():
-        return None
-    bucket, _, prefix = release_uri.removeprefix("s3://").partition("/")
-    _, digest = read_manifest(bundle)
-    return f"s3://{bucket}/{release_prefix(prefix, name, digest)}"
+def published_uri(run_dir: Path) -> str | None:
+    """Where a run's bundle was published, as its release task recorded it; None when it recorded nothing."""
+    published = read_published(run_dir)
+    return published.uri if published is not None else None
 
 
 def _title(event: TaskEvent) -> str:

@@ -1,6 +1,7 @@
 """A working directory on this machine, ``.edgepress`` by default:
 
-runs/<run_id>/      what a run gives: verdict.json, report.html, leaderboard.csv, evaluations/, models/, logs/, release/
+runs/<run_id>/      what a run gives: verdict.json, report.html, leaderboard.csv, evaluations/, models/, logs/; and of
+                    one that passed release/ and published.json
 runs/latest         a link to the newest run that reached a verdict
 artifacts/<run_id>/ what its tasks wrote; later runs reuse it through the cache
 cache/              the cache's entries
@@ -79,11 +80,6 @@ class Workdir:
         run_dir = self.runs / run_id
         run_dir.mkdir(exist_ok=True)
         return run_dir
-
-    def latest(self) -> Path | None:
-        """The newest run that reached a verdict, or None."""
-        link = self.runs / "latest"
-        return link.resolve() if link.exists() else None
 
     def complete(self, run_dir: Path, summary: Path, bundle: Path | None) -> None:
         """Copy what a run gives into its folder; the verdict goes last, then ``latest`` points at the run."""

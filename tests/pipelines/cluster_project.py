@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress.storage import open_store
+from edgepress.contracts.release import PUBLISHED_NAME
+from edgepress.contracts.run import event_key, run_key
+from edgepress.storage import join_key, open_store
 from edgepress.task import TaskEvent
 from edgepress_pipelines.config_file import load_config
 from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
@@ -20,11 +22,14 @@ from edgepress_pipelines.kubeflow.package import Package, compiled
 from edgepress_pipelines.kubeflow.transport import Patience
 from tests.kfp_api.server import KfpServer
 from tests.pipelines.cluster_configs import example_lock
+from tests.unit.sample_release import published_as
 from tests.unit.sample_verdict import verdict_of
 
 QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, late_effect_s=0.02, attempts=4, first_delay_s=0.01)
 """Does not keep a test waiting."""
 STORAGE = "s3://runs-bucket/edgepress"
+PUBLISHED_URI = "s3://edgepress-releases/digits/0123"
+"""Where the release of a run that passed was published."""
 
 
 def write_config(folder: Path, **changes: Any) -> Path:
@@ -87,22 +92,28 @@ class RunOnCluster:
 
     def __init__(self, storage_uri: str, run_id: str) -> None:
         self._store, prefix = open_store(storage_uri)
-        self._key = "/".join(part for part in (prefix, "runs", run_id) if part)
+        self._key = join_key(prefix, run_key(run_id))
 
     def write(self, name: str, content: bytes) -> None:
         """A file of the run's folder."""
         self._store.put_bytes(f"{self._key}/{name}", content)
 
     def event(
-        self, task: str, recipe: str | None, state: Any, at_s: float, message: str | None = None, exit_code: int | None = None
+        self,
+        task: str,
+        recipe: str | None,
+        state: Any,
+        at_s: float,
+        message: str | None = None,
+        exit_code: int | None = None,
+        began_s: float = 1.0,
     ) -> None:
-        """A task's event."""
+        """A task's event, of the attempt that began then."""
         event = TaskEvent(task=task, recipe=recipe, state=state, unix_time_s=at_s, message=message, exit_code=exit_code)
-        name = f"{task}.{recipe}" if recipe else task
-        self.write(f"events/{name}.{state}.json", event.model_dump_json().encode())
+        self.write(event_key(event, began_s), event.model_dump_json().encode())
 
     def finish(self, kind: str) -> None:
-        """Events of a whole run, its results, and a verdict (``passed``, ``rejected`` or ``none``)."""
+        """Events of a whole run, its results, and a verdict (``passed``, ``rejected`` or ``none``); what passed is published."""
         for at_s, (task, recipe) in enumerate((("ingest", None), ("train", "baseline"), ("convert", "int8"), ("report", None)), start=1):
             self.event(task, recipe, "started", at_s)
             self.event(task, recipe, "succeeded", at_s + 0.5)
@@ -110,4 +121,6 @@ class RunOnCluster:
         self.write("leaderboard.csv", b"recipe\n")
         self.write("models/int8.tflite", b"TFL3")
         self.write("logs/train.baseline.log", b"epoch 1 of 1\n")
+        if kind == "passed":
+            self.write(PUBLISHED_NAME, published_as(PUBLISHED_URI).model_dump_json().encode())
         self.write("verdict.json", verdict_of(kind).model_dump_json(by_alias=True).encode())

@@ -1,12 +1,13 @@
-"""The exit handler on KFP's own runner: whatever ends the run, the last task records it."""
+"""The exit handler on KFP's own runner: whatever ends the run, the last task tells the metrics how."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from edgepress.contracts.run import RunEnd
+from tests.unit.broken_servers import answering_server
 
 # A process of its own, because KFP's local runner is set up for a whole process.
 PROGRAM = """
@@ -32,13 +33,14 @@ ends(context=RunContext(name="demo", storage=folder).model_dump_json(), outcome=
 """
 
 
-@pytest.mark.parametrize(("outcome", "state"), [("pass", "succeeded"), ("fail", "failed")])
-def test_how_a_run_ended_is_recorded(outcome: str, state: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("outcome", "succeeded"), [("pass", "1.0"), ("fail", "0.0")])
+def test_how_a_run_ended_is_counted(outcome: str, succeeded: str, tmp_path: Path) -> None:
     program = tmp_path / "ends.py"
     program.write_text(PROGRAM)
     command = [sys.executable, str(program), str(tmp_path), outcome]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path)
-    record = tmp_path / "runs" / "run-1" / "finished.json"
-    assert record.is_file(), done.stdout + done.stderr
-    end = RunEnd.model_validate_json(record.read_bytes())
-    assert (end.name, end.run_id, end.state) == ("demo", "run-1", state)
+    with answering_server(202) as gateway:
+        environment = {**os.environ, "EDGEPRESS_PUSHGATEWAY_URL": gateway.url, "EDGEPRESS_RUN_ID": "run-1"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path, env=environment)
+    pushed = [body for _, path, body in gateway.seen if path.endswith("/task/finish")]
+    assert len(pushed) == 1, done.stdout + done.stderr
+    assert f"\nedgepress_run_succeeded {succeeded}\n" in pushed[0]

@@ -13,14 +13,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner, Result
 
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.cli import app
+from edgepress_pipelines.cli_arguments import make_console
+from edgepress_pipelines.kubeflow.runs_commands import follow_to_end
+from edgepress_pipelines.kubeflow.submit import submit_run
 from tests.kfp_api.faults import Fault
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_configs import EXAMPLE_LOCK
-from tests.pipelines.cluster_project import STORAGE, RunOnCluster, write_config
+from tests.pipelines.cluster_project import PUBLISHED_URI, STORAGE, RunOnCluster, connect, package_in, read_config, write_config
 from tests.pipelines.foreground import heed_interrupts
 from tests.unit import store_environment
 
@@ -123,8 +127,9 @@ def test_submitting_and_waiting_for_the_verdict(
     assert command("report", run_id).exit_code == 0
 
 
-def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it_again(
-    kfp: KfpServer, store: dict[str, str], command: Callable[..., Result], tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_leaves_the_run_and_says_how_to_follow_it_again(
+    number: signal.Signals, kfp: KfpServer, store: dict[str, str], command: Callable[..., Result], tmp_path: Path
 ) -> None:
     write_config(tmp_path)
     process = start(kfp, tmp_path, "submit", "config.yaml", "--wait", "--plain")
@@ -132,7 +137,7 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it_again(
     assert process.stdout is not None
     lines = process.stdout
     until(lambda: "tasks, logs in" in lines.readline())
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=240)
     run_id = kfp.only_run()["run_id"]
     assert process.returncode == 1
@@ -144,6 +149,31 @@ def test_ctrl_c_leaves_the_run_and_says_how_to_follow_it_again(
     followed = command("runs", "follow", kfp.only_run()["display_name"], "--plain")
     assert followed.exit_code == 0, followed.stderr
     assert "Passed: student-int8" in followed.stdout
+    assert PUBLISHED_URI in followed.stdout
+    assert PUBLISHED_URI in command("report", run_id).stdout
+
+
+def test_a_token_file_that_stays_empty_is_not_the_end_of_the_run(
+    kfp: KfpServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package = package_in(tmp_path, read_config(tmp_path))
+    run_id = submit_run(read_config(tmp_path), connect(kfp), package).run_id
+    token = tmp_path / "token"
+    token.write_text("t0ken")
+    connection = connect(kfp, token_file=token)
+    token.write_text("")
+    with pytest.raises(typer.Exit) as ended:
+        follow_to_end(make_console(), connection, run_id, tmp_path / "work", plain=True)
+    assert ended.value.exit_code == 1
+    assert capsys.readouterr().err.endswith(f"; the run goes on; follow it again with: edgepress runs follow {run_id}\n")
+
+
+def test_following_what_is_not_there_is_wrong_input(kfp: KfpServer, command: Callable[..., Result], tmp_path: Path) -> None:
+    done = command("runs", "follow", "nonsense")
+    assert done.exit_code == 2
+    assert "there is no run 'nonsense'" in done.stderr
+    assert "goes on" not in done.stderr
+    assert not (tmp_path / ".edgepress").exists()
 
 
 def test_waiting_without_access_to_the_store_follows_the_state_alone(kfp: KfpServer, tmp_path: Path) -> None:
@@ -152,10 +182,12 @@ def test_waiting_without_access_to_the_store_follows_the_state_alone(kfp: KfpSer
     process = start(kfp, tmp_path, "submit", "config.yaml", "--wait", "--plain", **nothing)
     until(lambda: kfp.state.runs)
     run_id = kfp.only_run()["run_id"]
+    assert process.stdout is not None
+    lines = process.stdout
+    until(lambda: "only the run's state" in lines.readline())
     kfp.state.set_state(run_id, "SUCCEEDED")
-    out, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=240)
     assert process.returncode == 1
-    assert "only the run's state" in out
     assert "its results cannot be read from here" in err
     assert run_id in err.splitlines()[-1]
 

@@ -78,6 +78,31 @@ def test_a_store_that_cannot_be_read_is_said_once(kfp: KfpServer, tmp_path: Path
     assert said == ["outcomes cannot be read: access denied"]
 
 
+def test_a_run_of_others_in_a_place_that_cannot_be_read_hides_no_outcome(kfp: KfpServer, tmp_path: Path) -> None:
+    storage = str(tmp_path / "store")
+    ours, foreign = submit(kfp, tmp_path, storage), submit(kfp, tmp_path, "gs://elsewhere/runs")
+    RunOnCluster(storage, ours).finish("passed")
+    for run_id in (ours, foreign):
+        kfp.state.set_state(run_id, "SUCCEEDED")
+    said: list[str] = []
+    listed = list_runs(connect(kfp), "edgepress", 20, said.append)
+    assert [item.outcome for item in listed] == [None, "passed"]
+    assert ["gs://elsewhere/runs" in line for line in said] == [True]
+
+
+def test_markers_of_folders_are_no_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgepress.storage.filesystem import FilesystemStore
+
+    listed = FilesystemStore.list_keys
+    markers = ["runs/run/", "runs/run/logs/", "runs/run/events/"]
+    monkeypatch.setattr(FilesystemStore, "list_keys", lambda self, prefix="": [*markers, *listed(self, prefix)])
+    RunOnCluster(str(tmp_path / "store"), "run").finish("passed")
+    folder = RunFolder(str(tmp_path / "store"), "run")
+    assert folder.fetch(tmp_path / "here")
+    assert folder.log_names() == ["train.baseline"]
+    assert len(folder.new_events(no_word)) == 8
+
+
 def test_an_experiment_that_is_not_there(kfp: KfpServer) -> None:
     with pytest.raises(InputError, match="there is no experiment 'other'"):
         list_runs(connect(kfp), "other", 20, no_word)
@@ -112,7 +137,8 @@ def test_an_event_or_a_verdict_of_another_kind_is_said(tmp_path: Path) -> None:
     tasks.write("events/x.started.json", b'{"other": 1}')
     tasks.write("verdict.json", b'{"schema_version": 99}')
     folder = RunFolder(str(tmp_path), "run")
-    with pytest.raises(StorageError, match="not an event"):
-        folder.new_events()
+    said: list[str] = []
+    assert folder.new_events(said.append) == folder.new_events(said.append) == []
+    assert [line.endswith("x.started.json is not an event that this release of EdgePress can read") for line in said] == [True]
     with pytest.raises(StorageError, match=r"verdict\.json is none"):
         folder.verdict()

@@ -209,3 +209,27 @@ def test_no_live_display_without_utf8(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_durations(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+def test_a_task_that_is_tried_again_shows_its_last_attempt() -> None:
+    display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
+    display.run_started("run", Path("/w"), plan(["int8"]))
+    for state, took_s, shown in (
+        ("started", None, ["0s"]),
+        ("failed", 5.0, ["✗", "5.0s"]),
+        ("started", None, ["0s"]),
+        ("succeeded", 7.0, ["✓", "7.0s"]),
+    ):
+        display.task_event(event("train", "baseline", state, took_s=took_s, message="the store is away" if state == "failed" else None))
+        cells = row(frame(display), "baseline")
+        told = cells[cells.index("train") + 1 : cells.index("test")]
+        assert told[-len(shown) :] == shown
+
+
+def test_tasks_that_are_shown_as_one_hide_no_failure_of_another() -> None:
+    display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
+    display.run_started("run", Path("/w"), plan(["int8"]))
+    for recipe, state in (("a", "started"), ("b", "started"), ("a", "failed"), ("b", "failed"), ("b", "started"), ("b", "succeeded")):
+        display.task_event(event("extra", recipe, state, took_s=1.0))
+    cells = row(frame(display), "gate")
+    assert cells[cells.index("extra") + 1] == "✗"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -94,18 +95,17 @@ def test_on_a_cluster_events_and_log_are_in_the_store(bucket: tuple[str, ObjectS
     finished = run_task("candidate fails", environment, uri)
     assert finished.returncode == 0, finished.stdout
     folder = f"a/prefix/runs/{RUN_ID}"
-    assert store.list_keys() == [
-        f"{folder}/events/prune.int8.started.json",
-        f"{folder}/events/prune.int8.succeeded.json",
-        f"{folder}/logs/prune.int8.log",
-    ]
-    started, succeeded = (
-        TaskEvent.model_validate_json(store.get_bytes(f"{folder}/events/prune.int8.{state}.json")) for state in ("started", "succeeded")
-    )
+    first, second, log_key = store.list_keys()
+    began = re.fullmatch(rf"{folder}/events/prune\.int8\.(\d+)\.started\.json", first)
+    assert began is not None
+    assert second == f"{folder}/events/prune.int8.{began[1]}.succeeded.json"
+    assert log_key == f"{folder}/logs/prune.int8.log"
+    assert before <= int(began[1]) / 1000 + 0.001
+    started, succeeded = (TaskEvent.model_validate_json(store.get_bytes(key)) for key in (first, second))
     assert (started.task, started.recipe, started.state) == ("prune", "int8", "started")
     assert before <= started.unix_time_s <= succeeded.unix_time_s <= time.time()
     assert succeeded.message == "it diverged"
-    log = store.get_bytes(f"{folder}/logs/prune.int8.log").decode()
+    log = store.get_bytes(log_key).decode()
     assert log in finished.stdout, "the pod's own log shows everything, too"
     assert 'the step prints\n{"a library": "prints"}\n' in log
     lines = json_lines(log)
@@ -116,10 +116,10 @@ def test_on_a_cluster_events_and_log_are_in_the_store(bucket: tuple[str, ObjectS
         "succeeded",
     ]
     for line in lines:
-        assert list(line) == ["time", "level", "run", "pipeline", "task", "recipe", "message", "fields"]
+        assert list(line)[:8] == ["time", "level", "logger", "message", "run", "pipeline", "task", "recipe"]
         assert (line["run"], line["pipeline"], line["task"], line["recipe"]) == (RUN_ID, "digits", "prune", "int8")
-    assert lines[1]["fields"]["value"] == 0.75
-    assert lines[2]["level"] == "WARNING"
+    assert lines[1]["value"] == 0.75
+    assert lines[2]["level"] == "warning"
 
 
 @pytest.mark.parametrize(("how", "message"), [("fails", "the data is gone"), ("is wrong", "RuntimeError: a defect")])
@@ -128,12 +128,13 @@ def test_on_a_cluster_a_failed_task_leaves_why(how: str, message: str, bucket: t
     finished = run_task(how, environment, uri)
     assert finished.returncode == 1
     folder = f"a/prefix/runs/{RUN_ID}"
-    event = TaskEvent.model_validate_json(store.get_bytes(f"{folder}/events/prune.int8.failed.json"))
+    failed = [key for key in store.list_keys(f"{folder}/events/") if key.endswith(".failed.json")]
+    event = TaskEvent.model_validate_json(store.get_bytes(failed[-1]))
     assert (event.message, event.exit_code) == (message, 1)
-    [line] = [line for line in json_lines(store.get_bytes(f"{folder}/logs/prune.int8.log").decode()) if line["level"] == "ERROR"]
+    [line] = [line for line in json_lines(store.get_bytes(f"{folder}/logs/prune.int8.log").decode()) if line["level"] == "error"]
     assert line["message"] == f"failed: {message}"
-    assert line["fields"]["exit_code"] == 1
-    assert "Traceback (most recent call last)" in line["fields"]["traceback"]
+    assert line["exit_code"] == 1
+    assert "Traceback (most recent call last)" in line["traceback"]
 
 
 @pytest.mark.parametrize("server", [closed_port, swallowing_server])
@@ -143,7 +144,7 @@ def test_a_store_that_does_not_answer_fails_no_task(server: "type[AbstractContex
         finished = run_task("succeeds", {**credentials, "EDGEPRESS_RUN_ID": RUN_ID}, "s3://bucket/prefix")
     assert finished.returncode == 0, finished.stdout
     assert "the step prints" in finished.stdout
-    [warning] = [line for line in json_lines(finished.stdout) if line["level"] == "WARNING"]
+    [warning] = [line for line in json_lines(finished.stdout) if line["level"] == "warning"]
     assert warning["message"].startswith(f"s3://bucket/prefix/runs/{RUN_ID}: events and log of prune.int8 may be missing (")
     assert took_s(finished) < RECORD_TIMEOUT_S + 10  # on a busy machine; unbounded, it takes more than a minute
 
@@ -158,14 +159,24 @@ def test_a_store_that_does_not_answer_fails_no_task(server: "type[AbstractContex
 def test_a_store_that_is_set_up_wrongly_fails_no_task(environment: dict[str, str], why: str) -> None:
     finished = run_task("succeeds", {**environment, "EDGEPRESS_RUN_ID": RUN_ID}, "s3://bucket")
     assert finished.returncode == 0, finished.stdout
-    [warning] = [line for line in json_lines(finished.stdout) if line["level"] == "WARNING"]
+    [warning] = [line for line in json_lines(finished.stdout) if line["level"] == "warning"]
     assert why in warning["message"]
+
+
+def test_a_second_attempt_leaves_what_the_first_has_told(bucket: tuple[str, ObjectStore, dict[str, str]]) -> None:
+    uri, store, environment = bucket
+    run_task("fails", environment, uri)
+    told = {key: store.get_bytes(key) for key in store.list_keys(f"a/prefix/runs/{RUN_ID}/events/")}
+    run_task("fails", environment, uri)
+    keys = store.list_keys(f"a/prefix/runs/{RUN_ID}/events/")
+    assert [key.rsplit(".", 2)[1] for key in keys] == ["failed", "started"] * 2
+    assert all(store.get_bytes(key) == content for key, content in told.items())
 
 
 def test_on_a_cluster_without_a_store_the_pod_s_log_has_it_all() -> None:
     finished = run_task("succeeds", {"EDGEPRESS_RUN_ID": RUN_ID}, "")
     assert finished.returncode == 0
-    assert [line["level"] for line in json_lines(finished.stdout)] == ["INFO"] * 3
+    assert [line["level"] for line in json_lines(finished.stdout)] == ["info"] * 3
     assert "the step prints" in finished.stdout
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from edgepress.contracts.config import ReleaseSettings
-from edgepress.contracts.release import MANIFEST_NAME
+from edgepress.contracts.release import MANIFEST_NAME, PUBLISHED_NAME, read_published
+from edgepress.contracts.run import RunContext
 from edgepress.errors import InputError, IntegrityError, StorageError
 from edgepress.release.fetch import fetch_bundle, list_releases
 from edgepress.release.publish import publish_bundle
 from edgepress.release.step import release
 from edgepress.release.verify import verify_bundle
-from edgepress.storage import ObjectStore, open_store
+from edgepress.storage import ObjectStore, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from tests.unit.release_files import Judged, write_judged
 from tests.unit.store_environment import only
@@ -33,7 +34,7 @@ def judged(tmp_path: Path) -> Judged:
     return write_judged(tmp_path)
 
 
-def run_release(judged: Judged, output: Path, settings: ReleaseSettings) -> str:
+def run_release(judged: Judged, output: Path, settings: ReleaseSettings, run_folder: str = "") -> str:
     return release(
         name="digits",
         run_id="run-1",
@@ -42,7 +43,28 @@ def run_release(judged: Judged, output: Path, settings: ReleaseSettings) -> str:
         nominee=judged.nominee,
         dataset=judged.dataset,
         output=output,
+        run_folder=run_folder,
     )
+
+
+@pytest.mark.parametrize("kind", ["folder", "s3"])
+def test_the_run_s_folder_tells_what_was_published(kind: str, server: EmbeddedStore, judged: Judged, tmp_path: Path) -> None:
+    storage = str(tmp_path / "workdir") if kind == "folder" else "s3://recorded/edgepress"
+    run_folder = RunContext(name="digits", storage=storage).folder("run-1")
+    uri = run_release(judged, tmp_path / "release", ReleaseSettings(endpoint_url=server.endpoint_url), run_folder)
+    store, key = open_store(run_folder)
+    store.download_file(join_key(key, PUBLISHED_NAME), tmp_path / PUBLISHED_NAME)
+    published = read_published(tmp_path)
+    assert published is not None
+    assert (published.uri, (published.manifest, published.digest)) == (uri, verify_bundle(tmp_path / "release"))
+
+
+def test_a_run_s_folder_that_cannot_be_written_fails_no_release(
+    server: EmbeddedStore, judged: Judged, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("where the folder should be")
+    uri = run_release(judged, tmp_path / "release", ReleaseSettings(endpoint_url=server.endpoint_url), str(tmp_path / "file" / "run-1"))
+    assert f"published as {uri}, but the run's folder does not tell" in caplog.text
 
 
 def test_a_passed_nominee_is_published_and_can_be_fetched(server: EmbeddedStore, judged: Judged, tmp_path: Path) -> None:

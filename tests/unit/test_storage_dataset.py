@@ -162,3 +162,27 @@ def test_a_second_fetch_reads_nothing_from_the_store(
 def test_ingest_needs_a_place(source: DatasetSettings) -> None:
     with pytest.raises(InputError, match="root: is empty"):
         run(source, "")
+
+
+def test_a_marker_of_the_folder_is_no_file_of_the_dataset(source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on_machine("first", tmp_path, monkeypatch)
+    ingested = run(source, "s3://marked/datasets")
+    store, prefix = open_store(ingested.address)
+    for folder in ("", "train/"):
+        store.put_bytes(f"{prefix}/{folder}", b"")
+    second = on_machine("second", tmp_path, monkeypatch)
+    assert fetch_dataset(ingested.address).path.is_relative_to(second)
+
+
+def test_a_key_that_leads_out_of_the_dataset_is_refused(source: DatasetSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgepress.storage.s3 import S3Store
+
+    on_machine("first", tmp_path, monkeypatch)
+    ingested = run(source, "s3://leading-out/datasets")
+    _, prefix = open_store(ingested.address)
+    listed = S3Store.list_keys
+    monkeypatch.setattr(S3Store, "list_keys", lambda self, start="": [*listed(self, start), f"{prefix}/../../escaped"])
+    second = on_machine("second", tmp_path, monkeypatch)
+    with pytest.raises(StorageError, match="is no plain relative path"):
+        fetch_dataset(ingested.address)
+    assert not (second / FETCHED_NAME).exists()

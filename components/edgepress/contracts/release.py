@@ -25,6 +25,9 @@ GOLDEN_INPUTS_NAME = "golden/inputs.npz"
 GOLDEN_EXPECTED_NAME = "golden/expected.npz"
 GOLDEN_OUTPUTS_KEY = "outputs"
 
+PUBLISHED_NAME = "published.json"
+"""In a run's folder: where its bundle was published."""
+
 
 def _stays_inside(path: str) -> str:
     parsed = PurePosixPath(path)
@@ -106,6 +109,21 @@ class ReleaseManifest(StrictModel):
         return next((file for file in self.files if file.path == path), None)
 
 
+class PublishedRelease(StrictModel):
+    """What ``published.json`` holds.
+
+    Attributes:
+        uri: of the published bundle.
+        digest: the bundle's identity.
+        manifest: the bundle's.
+    """
+
+    schema_version: Literal[1] = 1
+    uri: str
+    digest: Digest
+    manifest: ReleaseManifest
+
+
 def parse_manifest(content: bytes, source: str) -> ReleaseManifest:
     """Read a manifest's bytes.
 
@@ -136,6 +154,21 @@ def read_manifest(directory: Path) -> tuple[ReleaseManifest, str]:
     except OSError as error:
         raise IntegrityError(f"{path}: cannot be read ({error.strerror}); this is not a release bundle") from error
     return parse_manifest(content, str(path)), digest_bytes(content)
+
+
+def read_published(run_dir: Path) -> PublishedRelease | None:
+    """Where a run's bundle was published; None when the run published none.
+
+    Raises:
+        IntegrityError: the record cannot be read.
+    """
+    path = run_dir / PUBLISHED_NAME
+    if not path.is_file():
+        return None
+    try:
+        return PublishedRelease.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise IntegrityError(f"{path}: is not a record of a release that this release of EdgePress can read") from error
 
 
 def list_files(directory: Path) -> Iterator[Path]:

@@ -1,8 +1,38 @@
-"""What every task of a run is told about the run itself, and what is recorded of its end."""
+"""What every task of a run is told about the run itself, and where a run's folder has what.
 
-from typing import Literal
+runs/<run_id>/                                                 what a run gives
+runs/<run_id>/logs/<task>[.<recipe>].log                       of the task's last attempt
+runs/<run_id>/events/<task>[.<recipe>].<began>.<state>.json    on a cluster: what tasks tell while the run goes on
+
+``<began>`` is when the attempt at the task began, in milliseconds since 1970: an attempt never writes over what another has told.
+"""
 
 from edgepress.contracts.strict import StrictModel
+from edgepress.contracts.task_event import TaskEvent, task_file_name
+
+RUNS = "runs"
+EVENTS = "events"
+LOGS = "logs"
+LOG_SUFFIX = ".log"
+
+
+def run_key(run_id: str) -> str:
+    """A run's folder, below the storage."""
+    return f"{RUNS}/{run_id}"
+
+
+def event_key(event: TaskEvent, began_unix_time_s: float) -> str:
+    """An event, below the run's folder.
+
+    Args:
+        began_unix_time_s: when the attempt at the task began.
+    """
+    return f"{EVENTS}/{task_file_name(event.task, event.recipe)}.{began_unix_time_s * 1000:.0f}.{event.state}.json"
+
+
+def log_key(name: str) -> str:
+    """A task's log, below the run's folder; the name is that of ``task_file_name``."""
+    return f"{LOGS}/{name}{LOG_SUFFIX}"
 
 
 class RunContext(StrictModel):
@@ -42,27 +72,4 @@ class RunContext(StrictModel):
 
     def folder(self, run_id: str) -> str:
         """Where a run's results are kept; empty for nowhere."""
-        return self._below("runs", run_id)
-
-
-FINISHED_NAME = "finished.json"
-"""In a run's folder, written by the exit handler: the last word on a run, whatever happened in it."""
-
-
-class RunEnd(StrictModel):
-    """How a run ended, as KFP told its exit handler.
-
-    Attributes:
-        state: ``unknown`` when KFP had not settled it yet, e.g. a loop that still counted as running.
-        engine_state: KFP's own word for it.
-        message: KFP's reason; None when it gives none.
-        unix_time_s: when it was recorded.
-    """
-
-    schema_version: Literal[1] = 1
-    name: str
-    run_id: str
-    state: Literal["succeeded", "failed", "stopped", "unknown"]
-    engine_state: str
-    message: str | None
-    unix_time_s: float
+        return self._below(run_key(run_id))

@@ -1,1 +1,1 @@
-"""The exit handler: records how a run ended."""
+"""The exit handler: tells the metrics how a run ended."""

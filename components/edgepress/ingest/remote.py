@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from edgepress.errors import DataError
 from edgepress.storage import TASK_PATIENCE_S, open_store
+from edgepress.storage.folder import files_below
 
 CONCURRENT_DOWNLOADS = 16
 """Small images are bound by the round trip, not by the bandwidth."""
@@ -28,17 +29,11 @@ def download(uri: str, folder: Path, *, single_file: bool) -> Path:
             raise DataError(f"dataset.source {uri}: there is no such object in the store")
         store.download_file(prefix, path)
         return path
-    base = prefix.rstrip("/") + "/" if prefix.strip("/") else ""
-    keys = sorted(key for key in store.list_keys(base) if not key.endswith("/"))  # some tools mark folders with empty "name/" objects
-    if not keys:
+    files = files_below(store, prefix, f"dataset.source {uri}", DataError)
+    if not files:
         raise DataError(f"dataset.source {uri}: the store holds nothing there")
     folder = folder / (PurePosixPath(prefix).name or "bucket")
-    targets = {}
-    for key in keys:
-        parts = key.removeprefix(base).split("/")
-        if any(part in ("", ".", "..") for part in parts):
-            raise DataError(f"dataset.source {uri}: the key {key!r} is no plain relative path; rename the object")
-        targets[key] = folder.joinpath(*parts)
+    targets = {key: folder / relative for relative, key in files.items()}
     for parent in {target.parent for target in targets.values()}:
         parent.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(CONCURRENT_DOWNLOADS) as pool:

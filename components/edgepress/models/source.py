@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from edgepress.contracts.digest import digest_entries, digest_file, digest_tree
 from edgepress.errors import ModelError
 from edgepress.storage import ObjectStore, is_local, open_object
+from edgepress.storage.folder import files_below
 
 
 def digest_source(source: str, *, patience_s: float = 0.0) -> str:
@@ -72,13 +73,9 @@ def list_files(store: ObjectStore, key: str, source: str) -> dict[str, str]:
     """
     if store.exists(key):
         return {}
-    # Some tools mark folders with empty "name/" objects.
-    found = {each.removeprefix(f"{key}/"): each for each in store.list_keys(f"{key}/") if not each.endswith("/")}
+    found = files_below(store, key, source, ModelError)
     if not found:
         raise ModelError(f"{source}: there is no such object in {store.address}, and nothing below it")
-    for relative, each in found.items():
-        if any(part in ("", ".", "..") for part in relative.split("/")):
-            raise ModelError(f"{source}: the key {each!r} is no plain relative path; rename the object")
     _require_saved_model(source, list(found))
     return found
 

@@ -49,8 +49,8 @@ def plan_observation(task: str, recipe: str | None, run: RunContext | None) -> O
         return Observation(identity, FolderRecord(Path(run_dir), identity), json_log=False)
     if run_id := os.environ.get(RUN_ID_VARIABLE):
         identity = TaskIdentity(task=task, recipe=recipe, pipeline=pipeline, run_id=run_id)
-        storage = run.object_storage if run is not None else ""
-        return Observation(identity, StoreRecord(storage, identity), json_log=True)
+        folder = run.folder(run_id) if run is not None and run.object_storage else ""
+        return Observation(identity, StoreRecord(folder, identity), json_log=True)
     return None
 
 
@@ -70,11 +70,11 @@ def observe(observation: Observation) -> Iterator[None]:
                 except BaseException as error:
                     ended = _failed(identity, error, time.monotonic() - clock_s)
                     fields = {"exit_code": ended.exit_code, "duration_s": ended.duration_s}
-                    logger.exception("failed: %s", ended.message, extra={"fields": fields})
+                    logger.exception("failed: %s", ended.message, extra=fields)
                     raise
                 else:
                     ended = _succeeded(identity, told, time.monotonic() - clock_s)
-                    logger.info("succeeded in %.1f s", ended.duration_s, extra={"fields": {"duration_s": ended.duration_s}})
+                    logger.info("succeeded in %.1f s", ended.duration_s, extra={"duration_s": ended.duration_s})
                 finally:
                     assert ended is not None
                     if (problem := push_metrics(identity, ended, told.figures)) is not None:

@@ -4,11 +4,13 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+from edgepress.contracts.run import event_key, log_key
 from edgepress.contracts.task_event import TaskEvent, task_file_name
 from edgepress.errors import EdgePressError
 from edgepress.observe.best_effort import BestEffort
@@ -18,7 +20,10 @@ from edgepress.storage import ObjectStore, join_key, open_store
 
 EVENTS_NAME = "events.jsonl"
 RECORD_TIMEOUT_S = 10.0
-"""How long the end of a task waits for its log and last event to be stored."""
+"""How long the end of a task waits for its last event and its log to be stored."""
+
+LOG_LIMIT_BYTES = 4 << 20
+"""What is stored of a longer log is its end: an hour of progress bars must not take the time that the task's end has for it."""
 
 
 class TaskRecord(Protocol):
@@ -39,7 +44,7 @@ class FolderRecord:
 
     def __init__(self, run_dir: Path, identity: TaskIdentity) -> None:
         self._run_dir = run_dir
-        self._log = run_dir / "logs" / f"{task_file_name(identity.task, identity.recipe)}.log"
+        self._log = run_dir / log_key(task_file_name(identity.task, identity.recipe))
 
     def tell(self, event: TaskEvent) -> None:
         # A single write to a file opened for appending, so tasks that run in parallel do not mix their lines.
@@ -60,36 +65,36 @@ class FolderRecord:
 
 
 class StoreRecord:
-    """A cluster run's: objects ``events/<task>[.<recipe>].<state>.json`` and ``logs/<task>[.<recipe>].log`` in the run's folder.
+    """A cluster run's: objects below ``events/`` and ``logs/`` in the run's folder; ``contracts.run`` names them.
 
     Best effort: a store that is away or refuses fails no task. The beginning is stored while the task already works; the end waits, at
     most ``RECORD_TIMEOUT_S``.
 
     Args:
-        storage: URI of the object store; empty where there is none, and then only the pod's own log is left.
+        folder: URI of the run's folder in an object store; empty where there is none, and then only the pod's own log is left.
     """
 
-    def __init__(self, storage: str, identity: TaskIdentity) -> None:
+    def __init__(self, folder: str, identity: TaskIdentity) -> None:
         self._name = task_file_name(identity.task, identity.recipe)
-        self._where = f"{storage.rstrip('/')}/runs/{identity.run_id}"
+        self._folder = folder
+        self._began_unix_time_s = time.time()
         self._problem: str | None = None
         self._store: ObjectStore | None = None
         self._log: Path | None = None
-        if not storage:
+        if not folder:
             return
         try:
-            self._store, prefix = open_store(storage)
+            self._store, self._key = open_store(folder)
         except EdgePressError as error:
             self._problem = str(error)
             return
-        self._key = join_key(prefix, "runs", identity.run_id)
         self._uploads = BestEffort("run record")
 
     def tell(self, event: TaskEvent) -> None:
         store = self._store
         if store is None:
             return
-        key = join_key(self._key, "events", f"{self._name}.{event.state}.json")
+        key = join_key(self._key, event_key(event, self._began_unix_time_s))
         self._uploads.submit(lambda: store.put_bytes(key, event.model_dump_json().encode()))
 
     @contextmanager
@@ -106,10 +111,24 @@ class StoreRecord:
     def end(self, event: TaskEvent) -> str | None:
         store, log = self._store, self._log
         if store is not None:
-            if log is not None:  # before the event, so that whoever sees it can read the log
-                self._uploads.submit(lambda: store.put_file(join_key(self._key, "logs", log.name), log))
-            self.tell(event)
+            self.tell(event)  # first: how the task ended must not wait for a long log
+            if log is not None:
+                self._uploads.submit(lambda: store.put_bytes(join_key(self._key, log_key(self._name)), _end_of(log)))
             self._problem = self._uploads.finish(RECORD_TIMEOUT_S) or self._problem
         if log is not None:
             shutil.rmtree(log.parent, ignore_errors=True)
-        return None if self._problem is None else f"{self._where}: events and log of {self._name} may be missing ({self._problem})"
+        return None if self._problem is None else f"{self._folder}: events and log of {self._name} may be missing ({self._problem})"
+
+
+def _end_of(log: Path) -> bytes:
+    """A log, or where it is long its last lines after one that says so."""
+    with log.open("rb") as file:
+        size_bytes = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size_bytes - LOG_LIMIT_BYTES))
+        content = file.read(LOG_LIMIT_BYTES)
+    if size_bytes <= LOG_LIMIT_BYTES:
+        return content
+    cut, _, whole_lines = content.partition(b"\n")
+    kept = whole_lines or cut
+    first = f"[the first {size_bytes - len(kept)} bytes of this log were left out here; the pod's own log has them]\n"
+    return first.encode() + kept

@@ -50,7 +50,7 @@ def tell_figure(metric: Metric, value: float, *, recipe: str | None = None) -> N
         return
     told.figures.append(Figure(metric, value, recipe))
     of_recipe = f" of {recipe}" if recipe else ""
-    logger.info("%s%s: %.6g", metric.name, of_recipe, value, extra={"fields": {"metric": metric.name, "value": value, "of": recipe}})
+    logger.info("%s%s: %.6g", metric.name, of_recipe, value, extra={"metric": metric.name, "value": value, "of": recipe})
 
 
 def tell_candidate_failed(reason: str) -> None:
@@ -59,7 +59,7 @@ def tell_candidate_failed(reason: str) -> None:
     if told is None:
         return
     told.candidate_failure = reason
-    logger.warning("the candidate failed: %s", reason, extra={"fields": {"reason": reason}})
+    logger.warning("the candidate failed: %s", reason, extra={"reason": reason})
 
 
 @contextmanager

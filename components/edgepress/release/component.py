@@ -31,4 +31,5 @@ def release(
         nominee=Path(nominee.path),
         dataset=dataset.metadata["address"],
         output=Path(bundle.path),
+        run_folder=run.folder(run_id),
     )

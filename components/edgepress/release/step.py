@@ -1,6 +1,7 @@
 """The release step: what passed is bundled and published; nothing else ever is."""
 
 import errno
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +10,28 @@ from pathlib import Path
 from edgepress.contracts.config import ReleaseSettings
 from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.files import new_directory
+from edgepress.contracts.release import PUBLISHED_NAME, PublishedRelease, read_manifest
+from edgepress.errors import EdgePressError
 from edgepress.release.bundle import build_bundle
 from edgepress.release.publish import publish_bundle
-from edgepress.storage import TASK_PATIENCE_S, open_store
+from edgepress.storage import TASK_PATIENCE_S, join_key, open_store
 from edgepress.task import task, tell_figure
 from edgepress.telemetry import RELEASE
+
+logger = logging.getLogger(__name__)
 
 
 @task("release")
 def release(
-    *, name: str, run_id: str, settings: ReleaseSettings, verdict: Path, nominee: Path, dataset: DatasetAddress, output: Path
+    *,
+    name: str,
+    run_id: str,
+    settings: ReleaseSettings,
+    verdict: Path,
+    nominee: Path,
+    dataset: DatasetAddress,
+    output: Path,
+    run_folder: str = "",
 ) -> str:
     """Bundle the judged nominee and publish it, complete or not at all.
 
@@ -33,6 +46,8 @@ def release(
         nominee: candidate directory that was judged.
         dataset: dataset directory, or its address in an object store.
         output: the bundle's directory to write; must not exist.
+        run_folder: the run's folder, s3://bucket/prefix/runs/<run_id> or a local one, in which published.json then says where the bundle
+            is; empty for none.
 
     Prints the URI of the published bundle.
     """
@@ -50,7 +65,21 @@ def release(
         published = publish_bundle(bundle, store, prefix)
     tell_figure(RELEASE, time.time())
     bucket = settings.uri.removeprefix("s3://").partition("/")[0]
-    return f"s3://{bucket}/{published}"
+    uri = f"s3://{bucket}/{published}"
+    if run_folder:
+        _record(run_folder, uri, output)
+    return uri
+
+
+def _record(run_folder: str, uri: str, bundle: Path) -> None:
+    """Leave in the run's folder what was published. It is out already, so a store that is away for long must not fail the release."""
+    manifest, digest = read_manifest(bundle)
+    record = PublishedRelease(uri=uri, digest=digest, manifest=manifest)
+    try:
+        store, key = open_store(run_folder, patience_s=TASK_PATIENCE_S)
+        store.put_bytes(join_key(key, PUBLISHED_NAME), record.model_dump_json(indent=2).encode() + b"\n")
+    except EdgePressError as error:
+        logger.warning("published as %s, but the run's folder does not tell: %s", uri, error)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
+from edgepress.contracts.run import run_key
 from edgepress.contracts.verdict import VERDICT_NAME
 from edgepress.storage import ObjectStore, join_key, open_store
 
@@ -32,7 +33,7 @@ def publish_summary(summary: Path, storage: str, name: str, last: LastVerdict) -
         StorageError: the store cannot be reached or refuses. The newest verdict is then as it was.
     """
     store, prefix = open_store(storage)
-    run = join_key("runs", last.run_id)
+    run = run_key(last.run_id)
     files = [path for path in summary.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: (path == summary / VERDICT_NAME, path)):
         store.put_file(join_key(prefix, run, path.relative_to(summary).as_posix()), path)

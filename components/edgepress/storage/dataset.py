@@ -11,6 +11,7 @@ from pathlib import Path
 
 from edgepress.contracts.dataset import MANIFEST_NAME, DatasetAddress, DatasetDirectory, open_dataset, verify_dataset
 from edgepress.errors import DataError, IntegrityError, StorageError
+from edgepress.storage.folder import files_below
 from edgepress.storage.store import join_key, open_store
 
 FETCHED_NAME = "edgepress-datasets"
@@ -64,14 +65,14 @@ def fetch_dataset(address: DatasetAddress) -> DatasetDirectory:
 
 def _download(address: str, place: Path) -> None:
     store, key = open_store(address)
-    keys = store.list_keys(f"{key}/")
-    if join_key(key, MANIFEST_NAME) not in keys:
+    files = files_below(store, key, address)
+    if MANIFEST_NAME not in files:
         raise StorageError(f"{address}: there is no dataset; was it removed from the store? Start a new run, which ingests it again")
     place.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
-        for found in keys:
-            path = building / found.removeprefix(f"{key}/")
+        for relative, found in files.items():
+            path = building / relative
             path.parent.mkdir(parents=True, exist_ok=True)
             store.download_file(found, path)
         _check(building, address)

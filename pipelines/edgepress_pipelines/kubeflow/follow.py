@@ -1,11 +1,13 @@
 """Following a run on Kubeflow: its tasks by their events in the object store, its state by KFP's API, its results at the end."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgepress.contracts.verdict import read_verdict
-from edgepress.errors import EXIT_FAILED, ConfigError, StorageError
+from edgepress.errors import EXIT_FAILED, ConfigError, EdgePressError, StorageError
+from edgepress.task import TaskEvent
 from edgepress_pipelines.display import RunListener
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.errors import KubeflowError
@@ -24,12 +26,14 @@ class Pace:
         first_poll_s, longest_poll_s: between two looks at the run; the pause grows from the first to the longest.
         lost_limit_s: how long KFP may be away before following ends. The run itself goes on.
         store_retry_s: between two attempts at an object store that cannot be read.
+        store_patience_s: how long to wait for the store when the run has ended and its results are fetched.
     """
 
     first_poll_s: float = 0.5
     longest_poll_s: float = 5.0
     lost_limit_s: float = 900.0
     store_retry_s: float = 30.0
+    store_patience_s: float = 120.0
 
 
 class Follower:
@@ -53,7 +57,8 @@ class Follower:
         tasks = plan_tasks(run.recipes)
         self._progress = RunProgress(tasks)
         self._folder = self._open_folder()
-        self._store_is_readable = self._folder is not None
+        self._store_is_readable = True
+        self._store_has_answered: bool | None = None  # None: nobody has asked yet
         self._next_look_at_store_s = 0.0
         listener.run_started(run.run_id, self._run_dir, tasks)
 
@@ -62,6 +67,7 @@ class Follower:
 
         Raises:
             KubeflowError: KFP refuses, or has been away for too long.
+            EdgePressError: the credentials could not be read for too long.
             KeyboardInterrupt: interrupted; the run goes on.
         """
         pause_s = self._pace.first_poll_s
@@ -70,8 +76,6 @@ class Follower:
             time.sleep(pause_s)
             pause_s = min(pause_s * 1.5, self._pace.longest_poll_s)
             self._look()
-        self._next_look_at_store_s = 0.0
-        self._hear_events()
         return self._outcome()
 
     def _look(self) -> None:
@@ -80,13 +84,14 @@ class Follower:
         while True:
             try:
                 answer = self._connection.runs.run_service_get_run(self._run.run_id)
-            except KubeflowError as error:
+            except EdgePressError as error:
+                may_pass = not isinstance(error, KubeflowError) or error.is_transient  # else a token file, which is being replaced
                 now_s = time.monotonic()
                 if lost_since_s is None:
                     lost_since_s = now_s
-                    if error.is_transient:
+                    if may_pass:
                         self._listener.note(f"{error}; still following, for up to {self._pace.lost_limit_s / 60:.0f} min")
-                if not error.is_transient or now_s - lost_since_s > self._pace.lost_limit_s:
+                if not may_pass or now_s - lost_since_s > self._pace.lost_limit_s:
                     raise
                 time.sleep(self._pace.longest_poll_s)
                 continue
@@ -101,14 +106,18 @@ class Follower:
         if self._folder is None or time.monotonic() < self._next_look_at_store_s:
             return
         try:
-            events = self._folder.new_events()
+            events = self._folder.new_events(self._listener.note)
         except StorageError as error:
             if self._store_is_readable:
                 self._listener.note(f"tasks cannot be followed, only the run's state: {error}")
             self._store_is_readable = False
+            self._store_has_answered = self._store_has_answered or False
             self._next_look_at_store_s = time.monotonic() + self._pace.store_retry_s
             return
-        self._store_is_readable = True
+        self._store_is_readable = self._store_has_answered = True
+        self._tell(events)
+
+    def _tell(self, events: Iterable[TaskEvent]) -> None:
         for event in events:
             for told in self._progress.events(event):
                 self._listener.task_event(told)
@@ -127,14 +136,19 @@ class Follower:
         run, run_dir = self._run, self._run_dir
         url = self._connection.run_url(run.run_id)
         try:
-            has_verdict = self._folder is not None and self._folder.fetch(run_dir)
+            has_verdict = self._fetch()
         except StorageError as error:
-            return self._failed(f"the run has ended ({run.state.lower()}), but its results cannot be read from here: {error}; see {url}")
+            end = f"{run.state.lower()}: {run.problem}" if run.problem else run.state.lower()
+            again = f"fetch them later with: edgepress runs follow {run.run_id}"
+            return self._failed(f"the run has ended ({end}), but its results cannot be read from here: {error}; {again}; see {url}")
         if has_verdict:
             self._workdir.point_latest_at(run_dir)
         verdict = read_verdict(run_dir) if has_verdict else None
         if run.state == "SUCCEEDED" and verdict is not None:
-            return judged(verdict, run_dir, published_uri(run.release_uri, run.pipeline, run_dir / "release"))
+            outcome = judged(verdict, run_dir)
+            if verdict.outcome == "passed" and outcome.published_uri is None:
+                self._listener.note("the release is published, but where could not be recorded; its task's log tells: logs/release.log")
+            return outcome
         if run.state == "SUCCEEDED":
             where = self._folder.uri if self._folder is not None else "its folder"
             return self._failed(f"the run succeeded on Kubeflow, but {where} holds no verdict; see {url}")
@@ -142,7 +156,16 @@ class Follower:
             return self._failed(f"the run was stopped on Kubeflow ({run.state.lower()}); see {url}")
         otherwise = f"the run failed on Kubeflow{f': {run.problem}' if run.problem else ''}; see {url}"
         message, exit_code = explain_failure(self._progress, run_dir, otherwise)
-        return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=None, message=message)
+        return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=message)
+
+    def _fetch(self) -> bool:
+        """Hear what is left to hear and fetch the results; whether there is a verdict."""
+        if self._folder is None:
+            return False
+        if self._store_has_answered is not False:  # one that never did will hardly be reachable from here now
+            self._folder.wait_for_store(self._pace.store_patience_s)
+        self._tell(self._folder.new_events(self._listener.note))
+        return self._folder.fetch(self._run_dir)
 
     def _failed(self, message: str) -> RunOutcome:
         return RunOutcome(verdict=None, run_dir=self._run_dir, exit_code=EXIT_FAILED, published_uri=None, message=message)

@@ -1,17 +1,16 @@
 """A run's folder in the object store: its events while it goes on, its results afterwards."""
 
-from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable
+from pathlib import Path
 
 from pydantic import ValidationError
 
+from edgepress.contracts.run import EVENTS, LOG_SUFFIX, LOGS, log_key, run_key
 from edgepress.contracts.verdict import VERDICT_NAME, Verdict
 from edgepress.errors import InputError, StorageError
-from edgepress.storage import ObjectStore, join_key, open_store
+from edgepress.storage import join_key, join_uri, open_store
+from edgepress.storage.folder import files_below
 from edgepress.task import TaskEvent
-
-EVENTS = "events"
-LOGS = "logs"
 
 
 class RunFolder:
@@ -26,24 +25,34 @@ class RunFolder:
     """
 
     def __init__(self, storage_uri: str, run_id: str) -> None:
-        store, prefix = open_store(storage_uri)
-        self._store: ObjectStore = store
-        self._key = join_key(prefix, "runs", run_id)
-        self.uri = f"{storage_uri.rstrip('/')}/runs/{run_id}"
-        self._seen: set[str] = set()
+        self._storage_uri = storage_uri
+        self._store, prefix = open_store(storage_uri)
+        self._key = join_key(prefix, run_key(run_id))
+        self.uri = join_uri(storage_uri, run_key(run_id))
+        self._read: set[str] = set()
+        self._undelivered: list[TaskEvent] = []
 
-    def new_events(self) -> list[TaskEvent]:
-        """The events that were written since the last call, oldest first."""
-        keys = [key for key in self._store.list_keys(f"{self._key}/{EVENTS}/") if key.endswith(".json") and key not in self._seen]
-        events = []
-        for key in keys:
+    def wait_for_store(self, patience_s: float) -> None:
+        """From now on, wait so long for a store that cannot be reached or is overloaded, in each operation."""
+        self._store, _ = open_store(self._storage_uri, patience_s=patience_s)
+
+    def new_events(self, tell: Callable[[str], None]) -> list[TaskEvent]:
+        """The events that were written since the last call that succeeded, oldest first.
+
+        Args:
+            tell: is given one line about each event that cannot be understood, once.
+        """
+        for name, key in self._files(EVENTS).items():
+            if not name.endswith(".json") or key in self._read:
+                continue
+            content = self._store.get_bytes(key)  # an error leaves this one, and those read before it, to the next call
+            self._read.add(key)
             try:
-                events.append(TaskEvent.model_validate_json(self._store.get_bytes(key)))
-            except ValidationError as error:
-                raise StorageError(f"{self.uri}: {key} is not an event that this release of EdgePress can read") from error
-            finally:
-                self._seen.add(key)
-        return sorted(events, key=lambda event: event.unix_time_s)
+                self._undelivered.append(TaskEvent.model_validate_json(content))
+            except ValidationError:
+                tell(f"{self.uri}/{EVENTS}: {name} is not an event that this release of EdgePress can read")
+        delivered, self._undelivered = sorted(self._undelivered, key=lambda event: event.unix_time_s), []
+        return delivered
 
     def verdict(self) -> Verdict | None:
         """The run's verdict; None when it has reached none."""
@@ -61,19 +70,16 @@ class RunFolder:
         Returns:
             whether there is a verdict.
         """
-        names = [name for name in self._names() if PurePosixPath(name).parts[0] != EVENTS]
-        for name in sorted(names, key=lambda name: name == VERDICT_NAME):
+        files = {name: key for name, key in self._files().items() if not name.startswith(f"{EVENTS}/")}
+        for name in sorted(files, key=lambda name: name == VERDICT_NAME):
             path = run_dir / name
-            if not path.resolve().is_relative_to(run_dir.resolve()):
-                raise StorageError(f"{self.uri}: the key {name!r} leads out of the run's folder")
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._store.download_file(f"{self._key}/{name}", path)
-        return VERDICT_NAME in names
+            self._store.download_file(files[name], path)
+        return VERDICT_NAME in files
 
     def log_names(self) -> list[str]:
         """``<task>`` and ``<task>.<recipe>`` of every log, sorted."""
-        names = [PurePosixPath(name) for name in self._names(f"{LOGS}/")]
-        return sorted(name.name.removesuffix(".log") for name in names if len(name.parts) == 2 and name.suffix == ".log")
+        return sorted(name.removesuffix(LOG_SUFFIX) for name in self._files(LOGS) if name.endswith(LOG_SUFFIX) and "/" not in name)
 
     def read_log(self, name: str) -> str:
         """One log's text.
@@ -83,14 +89,13 @@ class RunFolder:
         """
         there = self.log_names()
         if name in there:
-            return self._store.get_bytes(f"{self._key}/{LOGS}/{name}.log").decode(errors="replace")
+            return self._store.get_bytes(join_key(self._key, log_key(name))).decode(errors="replace")
         of_task = [log for log in there if log.startswith(f"{name}.")]
         if of_task:
             raise InputError(f"task {name} has a log for each recipe; give one of: {', '.join(of_task)}")
         known = f"there are: {', '.join(there)}" if there else "no task has written one yet"
         raise InputError(f"{self.uri}/{LOGS}: there is no log of {name!r}; {known}")
 
-    def _names(self, below: str = "") -> Iterator[str]:
-        """Keys relative to the run's folder."""
-        prefix = f"{self._key}/"
-        return (key.removeprefix(prefix) for key in self._store.list_keys(f"{prefix}{below}"))
+    def _files(self, below: str = "") -> dict[str, str]:
+        """Path relative to the run's folder, or a folder of it, -> key."""
+        return files_below(self._store, join_key(self._key, below), self.uri)

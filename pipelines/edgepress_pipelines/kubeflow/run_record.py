@@ -1,6 +1,5 @@
 """A run of EdgePress as KFP knows it: its state, and what its parameters say about it."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -35,7 +34,6 @@ class RunRecord:
         pipeline: the configuration's name; empty when the parameters do not tell.
         storage_uri: where the run's folder is; None when the parameters do not tell.
         recipes: the items of the loop over recipes.
-        release_uri: where releases of this pipeline are published.
     """
 
     run_id: str
@@ -47,7 +45,6 @@ class RunRecord:
     pipeline: str
     storage_uri: str | None
     recipes: Sequence[Mapping[str, str]]
-    release_uri: str
 
     @property
     def has_ended(self) -> bool:
@@ -90,7 +87,6 @@ def record_of(run: Any) -> RunRecord:
         pipeline=context.name,
         storage_uri=context.storage or None,
         recipes=_recipes(parameters.get("recipes")),
-        release_uri=_release_uri(parameters.get("release_settings")),
     )
 
 
@@ -105,14 +101,6 @@ def _recipes(items: object) -> Sequence[Mapping[str, str]]:
     if not isinstance(items, list):
         return ()
     return [item for item in items if isinstance(item, dict) and isinstance(item.get("recipe"), str)]
-
-
-def _release_uri(text: object) -> str:
-    try:
-        settings = json.loads(text) if isinstance(text, str) else {}
-    except ValueError:
-        return ""
-    return str(settings.get("uri") or "") if isinstance(settings, dict) else ""
 
 
 def _problem(run: Any) -> str | None:

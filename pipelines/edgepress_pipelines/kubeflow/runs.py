@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
-from edgepress.errors import InputError, StorageError
+from edgepress.errors import EdgePressError, InputError
 from edgepress_pipelines.display import format_duration
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.experiments import find_experiment
@@ -69,7 +69,7 @@ def _with_outcomes(runs: Sequence[RunRecord], tell: Callable[[str], None]) -> li
             try:
                 verdict = RunFolder(run.storage_uri, run.run_id).verdict()
                 outcome = verdict.outcome if verdict is not None else None
-            except StorageError as error:
+            except EdgePressError as error:  # a run of others may be anywhere, also where EdgePress cannot read
                 unreadable.add(run.storage_uri)  # one time-out is enough
                 tell(f"outcomes cannot be read: {error}")
         listed.append(ListedRun(run=run, outcome=outcome))

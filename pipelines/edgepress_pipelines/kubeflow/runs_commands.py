@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgepress.errors import EXIT_FAILED
+from edgepress.errors import EXIT_FAILED, EdgePressError
 from edgepress_pipelines.cli_arguments import DEFAULT_WORKDIR, PlainOption, WorkdirOption, end_with, make_console, show_error
 from edgepress_pipelines.kubeflow.options import (
     CaFileOption,
@@ -92,29 +92,37 @@ def follow(
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
     from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.run_record import read_run
+    from edgepress_pipelines.workdir import Workdir
 
     check_backend(connection, None)
-    follow_to_end(make_console(), connection, run, workdir, plain)
+    run_id = read_run(connection, run).run_id
+    Workdir(workdir)  # what is wrong input is told before anything is followed
+    follow_to_end(make_console(), connection, run_id, workdir, plain)
 
 
-def follow_to_end(console: Any, connection: "Connection", run: str, workdir: Path, plain: bool) -> None:
-    """Follow a run, by its identifier or name, with the display that fits the terminal; leave with the exit code of its outcome."""
+def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: Path, plain: bool) -> None:
+    """Follow a run that is known to exist, with the display that fits the terminal; leave with the exit code of its outcome.
+
+    Whatever ends the following itself is exit code 1: the run goes on, so this is not the 2 that says that nothing was started.
+    """
     from edgepress_pipelines.display import choose_display
     from edgepress_pipelines.kubeflow.errors import KubeflowError
     from edgepress_pipelines.kubeflow.follow import follow_run
     from edgepress_pipelines.kubeflow.run_record import read_run
+    from edgepress_pipelines.termination import termination_interrupts
 
-    again = f"the run goes on; follow it again with: edgepress runs follow {run}"
+    again = f"the run goes on; follow it again with: edgepress runs follow {run_id}"
     try:
-        record = read_run(connection, run)
-        with choose_display(console, f"EdgePress  {record.pipeline or record.name}", plain=plain) as display:
-            outcome = follow_run(connection, record, workdir, display)
+        with termination_interrupts():
+            record = read_run(connection, run_id)
+            with choose_display(console, f"EdgePress  {record.pipeline or record.name}", plain=plain) as display:
+                outcome = follow_run(connection, record, workdir, display)
     except KeyboardInterrupt:
         show_error(f"interrupted; {again}")
         raise typer.Exit(EXIT_FAILED) from None
-    except KubeflowError as error:
-        if error.status == 404:
-            raise
-        show_error(f"{error}; {again}")
+    except EdgePressError as error:
+        is_gone = isinstance(error, KubeflowError) and error.status == 404
+        show_error(f"{error}; the run is no longer there" if is_gone else f"{error}; {again}")
         raise typer.Exit(EXIT_FAILED) from None
     end_with(console, outcome)

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, InputError
+from edgepress.observe.json_log import log_json
 from edgepress_pipelines.kubeflow.receiver.handler import EventHandler, Services
-from edgepress_pipelines.kubeflow.receiver.json_log import log_json
 from edgepress_pipelines.kubeflow.receiver.metrics import ReceiverMetrics
 from edgepress_pipelines.kubeflow.receiver.pending import Delays
 from edgepress_pipelines.kubeflow.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS, BoundedServer

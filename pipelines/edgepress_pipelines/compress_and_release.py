@@ -17,6 +17,7 @@ from edgepress.compress.cluster.component import cluster
 from edgepress.compress.distill.component import distill
 from edgepress.compress.prune.component import prune
 from edgepress.compress.quantize.component import quantize
+from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.convert.component import convert
 from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
 from edgepress.finish.component import finish
@@ -28,7 +29,6 @@ from edgepress.train.component import train
 from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings
 
 PIPELINE_NAME = "compress-and-release"
-CODE_DIGEST_VARIABLE = "EDGEPRESS_CODE_DIGEST"
 
 Component = Callable[..., dsl.PipelineTask]
 

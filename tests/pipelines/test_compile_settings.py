@@ -71,6 +71,12 @@ def test_every_pod_is_unprivileged_labelled_and_knows_its_run(documents: Documen
         assert pod["activeDeadlineSeconds"] == ("7200" if task in TRAINER_TASKS else "14400")
 
 
+def test_every_container_is_told_the_digest_of_its_code(documents: Documents) -> None:
+    """Checkpoints are keyed by it."""
+    for task, container in containers(documents).items():
+        assert container["env"] == [{"name": "EDGEPRESS_CODE_DIGEST", "value": container["image"].partition("@")[2]}], task
+
+
 def test_credentials_are_required_but_the_endpoint_and_the_settings_are_not(documents: Documents) -> None:
     for task, pod in pods(documents).items():
         variables = {entry["envVar"]: secret["optional"] for secret in pod["secretAsEnv"] for entry in secret["keyToEnv"]}

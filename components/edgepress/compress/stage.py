@@ -29,7 +29,7 @@ from edgepress.errors import IntegrityError, StageError
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import tell_candidate_failed, tell_figure
 from edgepress.telemetry import TASK_VALIDATION_ACCURACY
-from edgepress.train.checkpoint import Checkpoint, fingerprint
+from edgepress.train.checkpoint import discard_states, fingerprint
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def run_stage(
 
     A candidate that failed before, or a recipe without settings for this stage, passes through. A ``StageError`` out of ``apply``
     makes a failed candidate with its sentence as the reason; every other error propagates and leaves no output. ``state`` is where a
-    stage that trains keeps checkpoints; it is emptied when the output is there.
+    stage that trains keeps checkpoints; a folder is emptied of them when the output is there.
 
     Raises:
         IntegrityError: the candidate has no valid record, or was made with another dataset.
@@ -125,7 +125,7 @@ def run_stage(
                 duration_s=time.monotonic() - started,
             )
             write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), **result.digests}))
-    Checkpoint(state).discard()
+    discard_states(state)
 
 
 def _carry_over(source: Path, destination: Path) -> None:

@@ -3,7 +3,7 @@
 import time
 
 from edgepress.contracts.run import FINISHED_NAME, RunContext, RunEnd
-from edgepress.storage import join_key, open_store
+from edgepress.storage import join_key, open_store_for_task
 from edgepress.task import task, tell_figure
 from edgepress.telemetry import RUN_LAST_COMPLETION, RUN_SUCCEEDED
 
@@ -42,7 +42,7 @@ def finish(*, name: str, run_id: str, engine_state: str, storage: str, message: 
             "unix_time_s": time.time(),
         }
     )
-    store, key = open_store(RunContext(name=name, storage=storage).folder(run_id))
+    store, key = open_store_for_task(RunContext(name=name, storage=storage).folder(run_id))
     store.put_bytes(join_key(key, FINISHED_NAME), end.model_dump_json(indent=2).encode() + b"\n")
     tell_figure(RUN_LAST_COMPLETION, end.unix_time_s)
     if end.state in ("succeeded", "failed"):  # a run that somebody stopped, or that KFP had not settled, is neither

@@ -11,7 +11,7 @@ from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.files import new_directory
 from edgepress.release.bundle import build_bundle
 from edgepress.release.publish import publish_bundle
-from edgepress.storage import TASK_PATIENCE_S, open_store
+from edgepress.storage import open_store_for_task
 from edgepress.task import task, tell_figure
 from edgepress.telemetry import RELEASE
 
@@ -46,7 +46,7 @@ def release(
             dataset=dataset,
             golden_examples=settings.golden_examples,
         )
-        store, prefix = open_store(settings.uri, settings.endpoint_url, patience_s=TASK_PATIENCE_S)
+        store, prefix = open_store_for_task(settings.uri, settings.endpoint_url)
         published = publish_bundle(bundle, store, prefix)
     tell_figure(RELEASE, time.time())
     bucket = settings.uri.removeprefix("s3://").partition("/")[0]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.contracts.verdict import VERDICT_NAME, Outcome
-from edgepress.storage import join_key, open_store
+from edgepress.storage import join_key, open_store_for_task
 
 
 def publish_summary(summary: Path, storage: str, *, name: str, run_id: str, fingerprint: Fingerprint | None, outcome: Outcome) -> str:
@@ -29,7 +29,7 @@ def publish_summary(summary: Path, storage: str, *, name: str, run_id: str, fing
         ConfigError: ``storage`` names no store.
         StorageError: the store cannot be reached or refuses. The newest verdict is then as it was.
     """
-    store, prefix = open_store(storage)
+    store, prefix = open_store_for_task(storage)
     run = join_key("runs", run_id)
     files = [path for path in summary.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: (path == summary / VERDICT_NAME, path)):

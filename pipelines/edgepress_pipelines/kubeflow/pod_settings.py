@@ -15,16 +15,17 @@ from kfp.dsl import PipelineTask
 
 from edgepress import images
 from edgepress.contracts.kubeflow import PART_OF_LABEL, KubeflowSettings, TaskResources
+from edgepress.contracts.run import CODE_DIGEST_VARIABLE
+from edgepress.observe.metrics_push import PUSHGATEWAY_VARIABLE
+from edgepress.observe.observer import RUN_ID_VARIABLE
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 
 USER_ID = 65532
 """Of the images' unprivileged user, and of its group."""
 
-RUN_ID_VARIABLE = "EDGEPRESS_RUN_ID"
 RUN_ID_FIELD = "metadata.labels['pipeline/runid']"
 """KFP labels every pod of a run with the run's identifier."""
 
-PUSHGATEWAY_VARIABLE = "EDGEPRESS_PUSHGATEWAY_URL"
 REQUIRED_CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"
 """Absent from the Secret where the store is Amazon's own."""
@@ -66,7 +67,9 @@ class PodSettings:
             InputError: the image is not in the lock.
         """
         image = task.component_spec.implementation.container.image
-        task.set_container_image(self.lock.reference(image))
+        reference = self.lock.reference(image)
+        task.set_container_image(reference)
+        task.set_env_variable(CODE_DIGEST_VARIABLE, reference.partition("@")[2])
         _ask_for(task, self._resources[image])
         kubernetes.set_image_pull_policy(task, "IfNotPresent")  # an image by digest never changes
         kubernetes.set_security_context(task, run_as_user=USER_ID, run_as_group=USER_ID, run_as_non_root=True)

@@ -95,7 +95,8 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             """A task whose pod has what its image's tasks need."""
             if build.pods is None:
                 return task
-            return build.pods.dress(task, PodParameters(node_selector, tolerations, credentials_secret, settings_config_map))
+            build.pods.dress(task, PodParameters(node_selector, tolerations, credentials_secret, settings_config_map))
+            return task if task.component_spec.name == "finish" else build.pods.retry(task)
 
         def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
             """A task whose result depends on its inputs and the code alone."""

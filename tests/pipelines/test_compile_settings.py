@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.kubeflow import (
-    ACCELERATORS,
     CPU_PATTERN,
     DNS_LABEL_PATTERN,
     LABEL_VALUE_PATTERN,
     MEMORY_PATTERN,
     OBJECT_NAME_PATTERN,
+    AcceleratorType,
     KubeflowSettings,
 )
 from edgepress_pipelines.kubeflow.run_parameters import run_parameters
@@ -77,6 +77,27 @@ def test_every_container_is_told_the_digest_of_its_code(documents: Documents) ->
         assert container["env"] == [{"name": "EDGEPRESS_CODE_DIGEST", "value": container["image"].partition("@")[2]}], task
 
 
+def tasks(documents: Documents) -> dict[str, dict[str, Any]]:
+    """Every task that has a container, in whichever group."""
+    components = documents[0]["components"]
+    groups = [documents[0]["root"], *(component for component in components.values() if "dag" in component)]
+    found = {name: task for group in groups for name, task in group["dag"]["tasks"].items()}
+    return {name: task for name, task in found.items() if "executorLabel" in components[task["componentRef"]["name"]]}
+
+
+def test_every_task_but_the_exit_handler_is_tried_again_within_a_time_that_its_attempts_can_take(documents: Documents) -> None:
+    found = tasks(documents)
+    assert {name for name, task in found.items() if "retryPolicy" not in task} == {"finish"}
+    for name in found.keys() - {"finish"}:
+        timeout_s = 7200 if name in TRAINER_TASKS else 14400
+        assert found[name]["retryPolicy"] == {
+            "maxRetryCount": 2,
+            "backoffDuration": "30s",
+            "backoffFactor": 2.0,
+            "backoffMaxDuration": f"{3 * timeout_s + 90 + 86400}s",
+        }, name
+
+
 def test_credentials_are_required_but_the_endpoint_and_the_settings_are_not(documents: Documents) -> None:
     for task, pod in pods(documents).items():
         variables = {entry["envVar"]: secret["optional"] for secret in pod["secretAsEnv"] for entry in secret["keyToEnv"]}
@@ -113,7 +134,7 @@ def matching(pattern: str) -> st.SearchStrategy[str]:
 
 TASK_RESOURCES = st.fixed_dictionaries(
     {"cpu": matching(CPU_PATTERN), "memory": matching(MEMORY_PATTERN), "timeout_s": st.integers(1, 10**6)},
-    optional={"accelerator": st.fixed_dictionaries({"type": st.sampled_from(ACCELERATORS), "count": st.integers(1, 16)})},
+    optional={"accelerator": st.fixed_dictionaries({"type": st.sampled_from(get_args(AcceleratorType)), "count": st.integers(1, 16)})},
 )
 LABELS = st.dictionaries(matching(r"[a-z]{1,10}\.io/[A-Za-z0-9]{1,20}"), matching(LABEL_VALUE_PATTERN), max_size=3)
 TOLERATION = st.one_of(

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import PositiveInt
 
-ACCELERATORS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.com/tpu", "habana.ai/gaudi")
+AcceleratorType = Literal["nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.com/tpu", "habana.ai/gaudi"]
 """Resource names of the device plugins that clusters usually run."""
 
 S3_URI_PATTERN = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
@@ -74,7 +74,7 @@ MountPath = Annotated[str, StringConstraints(pattern=MOUNT_PATH_PATTERN), AfterV
 class Accelerator(StrictModel):
     """Accelerators of one kind for a task's pod, by the resource name of their device plugin."""
 
-    type: Literal["nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.com/tpu", "habana.ai/gaudi"]
+    type: AcceleratorType
     count: Annotated[int, Field(ge=1, le=16)] = 1
 
 
@@ -85,7 +85,7 @@ class TaskResources(StrictModel):
         cpu, memory: Kubernetes quantities, e.g. ``2`` or ``500m``, ``4Gi``. Request and limit are the same, so that a latency is not
             measured on a processor that is promised twice.
         accelerator: None asks for none.
-        timeout_s: a pod that takes longer is ended, and its task fails.
+        timeout_s: a pod that takes longer is ended, and its task fails, or is started again where KFP does that.
     """
 
     cpu: Cpu = "1"
@@ -112,7 +112,10 @@ class Toleration(StrictModel):
 
 
 class DataVolume(StrictModel):
-    """A PersistentVolumeClaim with data too large to copy, mounted read-only into the task that ingests."""
+    """A PersistentVolumeClaim with data too large to copy, mounted into the task that ingests.
+
+    Nothing is written to it, but KFP has no read-only mount: only a claim whose access mode is ReadOnlyMany is read-only for certain.
+    """
 
     claim_name: DnsLabel  # KFP also names the pod's volume after it
     mount_path: MountPath = "/mnt/data"

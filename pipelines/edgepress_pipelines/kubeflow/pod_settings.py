@@ -31,6 +31,12 @@ ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"
 """Absent from the Secret where the store is Amazon's own."""
 
 
+RETRIES = 2
+FIRST_PAUSE_S, PAUSE_FACTOR = 30, 2
+UNSCHEDULED_S = 24 * 3600
+"""How long the attempts of a task may wait for a node, all together."""
+
+
 @dataclass(frozen=True)
 class PodParameters:
     """What may differ from run to run: parameters of the pipeline, as KFP's placeholders for them.
@@ -83,9 +89,27 @@ class PodSettings:
         kubernetes.add_toleration_json(task, parameters.tolerations)
         return task
 
+    def retry(self, task: PipelineTask) -> PipelineTask:
+        """Let KFP start a task again that failed: its pod was evicted, or its output could not be uploaded.
+
+        KFP is said to ignore this in loops (kubeflow/pipelines#12389), and which ends count as failures is the installation's: Argo's
+        default takes a container that failed and leaves out a node that was lost, KFP 2.17's own manifests say the reverse. So a
+        step also waits out a store that is away, and a training goes on from its checkpoint in whatever pod comes next.
+
+        What KFP calls the longest pause is to Argo the end of all attempts, reckoned from the first one's start: with KFP's own value, an
+        hour, a longer training would have no second attempt, and a second attempt would be ended early.
+        """
+        timeout_s = self._resources[task.component_spec.implementation.container.image].timeout_s
+        pauses_s = sum(FIRST_PAUSE_S * PAUSE_FACTOR**number for number in range(RETRIES))
+        return task.set_retry(
+            num_retries=RETRIES,
+            backoff_duration=f"{FIRST_PAUSE_S}s",
+            backoff_factor=PAUSE_FACTOR,
+            backoff_max_duration=f"{(RETRIES + 1) * timeout_s + pauses_s + UNSCHEDULED_S}s",
+        )
+
     def mount_data(self, task: PipelineTask) -> PipelineTask:
-        """Mount the volume with the data, if there is one. Nothing is written to it, but KFP has no read-only mount: a claim whose
-        access mode is ReadOnlyMany is read-only for certain."""
+        """Mount the volume with the data, if there is one."""
         volume = self.settings.data_volume
         if volume is not None:
             kubernetes.mount_pvc(task, volume.claim_name, volume.mount_path)

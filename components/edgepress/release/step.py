@@ -1,6 +1,7 @@
 """The release step: what passed is bundled and published; nothing else ever is."""
 
 import errno
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,10 @@ from pathlib import Path
 from edgepress.contracts.config import ReleaseSettings
 from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.files import new_directory
+from edgepress.contracts.release import release_prefix
 from edgepress.release.bundle import build_bundle
+from edgepress.release.earlier import find_earlier
+from edgepress.release.fetch import download_bundle
 from edgepress.release.publish import publish_bundle
 from edgepress.storage import open_store_for_task
 from edgepress.task import task, tell_figure
@@ -23,7 +27,7 @@ def release(
     """Bundle the judged nominee and publish it, complete or not at all.
 
     Refuses unless the verdict passed and is about this very model file and dataset. The bundle's directory appears only after the
-    bundle was published. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    bundle was published. What an earlier attempt of the same run published is left as it is and becomes the output. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
     Args:
         name: of the pipeline's configuration; releases of one name are listed together.
@@ -37,7 +41,7 @@ def release(
     Prints the URI of the published bundle.
     """
     with _full_disk_named(output), new_directory(output) as bundle:
-        build_bundle(
+        manifest = build_bundle(
             bundle,
             name=name,
             run_id=run_id,
@@ -47,7 +51,15 @@ def release(
             golden_examples=settings.golden_examples,
         )
         store, prefix = open_store_for_task(settings.uri, settings.endpoint_url)
-        published = publish_bundle(bundle, store, prefix)
+        earlier = find_earlier(manifest, store, prefix)
+        if earlier is None:
+            published = publish_bundle(bundle, store, prefix)
+        else:
+            print(f"an earlier attempt of this run published {earlier}", flush=True)
+            shutil.rmtree(bundle)
+            bundle.mkdir()
+            download_bundle(store, prefix, name, earlier, bundle)
+            published = release_prefix(prefix, name, earlier)
     tell_figure(RELEASE, time.time())
     bucket = settings.uri.removeprefix("s3://").partition("/")[0]
     return f"s3://{bucket}/{published}"

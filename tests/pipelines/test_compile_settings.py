@@ -50,16 +50,45 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Documents:
     return compiled(cluster_config(overrides=overrides), tmp_path_factory.mktemp("compiled"))
 
 
-def test_request_and_limit_are_the_same_and_those_of_the_image(documents: Documents) -> None:
+def test_request_and_limit_are_the_same_parameter_of_the_image(documents: Documents) -> None:
     for task, container in containers(documents).items():
-        resources = container["resources"]
-        for kind in ("Cpu", "Memory"):
-            assert resources[f"resource{kind}Request"] == resources[f"resource{kind}Limit"]
-        expected = {"4": TRAINER_TASKS, "250m": RELEASER_TASKS | {"finish"}}.get(resources["resourceCpuLimit"])
-        assert (task in expected) if expected else (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("1", "2Gi")
-        assert ("accelerator" in resources) == (task in TRAINER_TASKS)
-    accelerator = containers(documents)["prune"]["resources"]["accelerator"]
-    assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("nvidia.com/gpu", "2")
+        image = "trainer" if task in TRAINER_TASKS else "releaser" if task in RELEASER_TASKS | {"finish"} else "evaluator"
+
+        def placeholder(name: str, image: str = image) -> str:
+            return f"{{{{$.inputs.parameters['pipelinechannel--{image}_{name}']}}}}"
+
+        assert container["resources"] == {
+            "resourceCpuRequest": placeholder("cpu"),
+            "resourceCpuLimit": placeholder("cpu"),
+            "resourceMemoryRequest": placeholder("memory"),
+            "resourceMemoryLimit": placeholder("memory"),
+            "accelerator": {"resourceType": placeholder("accelerator"), "resourceCount": placeholder("accelerator_count")},
+        }, task
+
+
+def test_one_compiled_pipeline_serves_every_size(documents: Documents, tmp_path: Path) -> None:
+    parameters = {name: it.get("defaultValue") for name, it in documents[0]["root"]["inputDefinitions"]["parameters"].items()}
+    sizes = {name: parameters[name] for name in parameters if name.startswith(("trainer_", "evaluator_", "releaser_"))}
+    assert sizes == {
+        "trainer_cpu": "4",
+        "trainer_memory": "8Gi",
+        "trainer_accelerator": "nvidia.com/gpu",
+        "trainer_accelerator_count": "2",
+        "evaluator_cpu": "1",
+        "evaluator_memory": "2Gi",
+        "evaluator_accelerator": "",
+        "evaluator_accelerator_count": "0",
+        "releaser_cpu": "250m",
+        "releaser_memory": "512Mi",
+        "releaser_accelerator": "",
+        "releaser_accelerator_count": "0",
+    }
+    graphs = []
+    for name, cpu in (("small", "1"), ("large", "16")):
+        (tmp_path / name).mkdir()
+        graph, platforms = compiled(cluster_config(overrides=[f"resources.kubeflow.trainer={{cpu: {cpu}}}"]), tmp_path / name)
+        graphs.append((graph["components"], graph["deploymentSpec"], graph["root"]["dag"], platforms))
+    assert graphs[0] == graphs[1]
 
 
 def test_every_pod_is_unprivileged_labelled_and_knows_its_run(documents: Documents) -> None:

@@ -1,7 +1,7 @@
 """One benchmark at a time on a machine: two at once would measure each other.
 
-A pod has a ``/tmp`` of its own, so on a cluster this keeps apart what runs in one pod and nothing else. There a processor that is requested as
-a whole, or a node that only benchmarks are scheduled onto, is what keeps neighbours away.
+A pod has a ``/tmp`` of its own, so on a cluster this keeps apart what runs in one pod and nothing else. There a node that only
+benchmarks are scheduled onto is what keeps neighbours away.
 """
 
 import fcntl

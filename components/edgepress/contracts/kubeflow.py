@@ -134,7 +134,7 @@ class KubeflowSettings(StrictModel):
             AWS_ENDPOINT_URL_S3 as a pod reaches it.
         settings_config_map: optional ConfigMap of the installation with EDGEPRESS_PUSHGATEWAY_URL.
         parallelism: recipes at the same time.
-        trainer, evaluator, releaser: what pods of each image ask for.
+        trainer, evaluator, releaser: what pods of each image ask for; given anew for each run, but for ``timeout_s``.
         node_selector, tolerations: where pods may be scheduled; given anew for each run.
         labels: of every pod.
         data_volume: mounted into ingest.

@@ -4,7 +4,6 @@ from typing import Literal
 
 from edgepress.contracts.strict import StrictModel
 
-
 CODE_DIGEST_VARIABLE = "EDGEPRESS_CODE_DIGEST"
 """Environment variable in which an engine tells a task the digest of the code that it runs."""
 

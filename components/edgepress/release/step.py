@@ -27,7 +27,8 @@ def release(
     """Bundle the judged nominee and publish it, complete or not at all.
 
     Refuses unless the verdict passed and is about this very model file and dataset. The bundle's directory appears only after the
-    bundle was published. What an earlier attempt of the same run published is left as it is and becomes the output. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    bundle was published. What an earlier attempt of the same run published is left as it is and becomes the output. Credentials come
+    from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
     Args:
         name: of the pipeline's configuration; releases of one name are listed together.

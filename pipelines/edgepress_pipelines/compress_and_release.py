@@ -12,11 +12,13 @@ from typing import Any
 
 from kfp import dsl
 
+from edgepress import images
 from edgepress.benchmark.component import benchmark
 from edgepress.compress.cluster.component import cluster
 from edgepress.compress.distill.component import distill
 from edgepress.compress.prune.component import prune
 from edgepress.compress.quantize.component import quantize
+from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.convert.component import convert
 from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
 from edgepress.finish.component import finish
@@ -25,10 +27,8 @@ from edgepress.ingest.component import ingest, locate
 from edgepress.release.component import release
 from edgepress.report.component import report
 from edgepress.train.component import train
-from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings
+from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings, ResourceParameters
 from edgepress_pipelines.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
-
-CODE_DIGEST_VARIABLE = "EDGEPRESS_CODE_DIGEST"
 
 Component = Callable[..., dsl.PipelineTask]
 
@@ -90,12 +90,32 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
         tolerations: list = [],  # type: ignore[type-arg]  # noqa: B006
         credentials_secret: str = "",
         settings_config_map: str = "",
+        trainer_cpu: str = "",
+        trainer_memory: str = "",
+        trainer_accelerator: str = "",
+        trainer_accelerator_count: str = "",
+        evaluator_cpu: str = "",
+        evaluator_memory: str = "",
+        evaluator_accelerator: str = "",
+        evaluator_accelerator_count: str = "",
+        releaser_cpu: str = "",
+        releaser_memory: str = "",
+        releaser_accelerator: str = "",
+        releaser_accelerator_count: str = "",
     ) -> None:
+        resources = {
+            images.TRAINER: ResourceParameters(trainer_cpu, trainer_memory, trainer_accelerator, trainer_accelerator_count),
+            images.EVALUATOR: ResourceParameters(evaluator_cpu, evaluator_memory, evaluator_accelerator, evaluator_accelerator_count),
+            images.RELEASER: ResourceParameters(releaser_cpu, releaser_memory, releaser_accelerator, releaser_accelerator_count),
+        }
+        pod_parameters = PodParameters(resources, node_selector, tolerations, credentials_secret, settings_config_map)
+
         def placed(task: dsl.PipelineTask) -> dsl.PipelineTask:
             """A task whose pod has what its image's tasks need."""
             if build.pods is None:
                 return task
-            return build.pods.dress(task, PodParameters(node_selector, tolerations, credentials_secret, settings_config_map))
+            build.pods.dress(task, pod_parameters)
+            return task if task.component_spec.name == "finish" else build.pods.retry(task)
 
         def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
             """A task whose result depends on its inputs and the code alone."""

@@ -70,6 +70,14 @@ def pipeline_parameters(
         "credentials_secret": kubeflow.credentials_secret,
         "settings_config_map": kubeflow.settings_config_map,
     }
+    for image, resources in (("trainer", kubeflow.trainer), ("evaluator", kubeflow.evaluator), ("releaser", kubeflow.releaser)):
+        accelerator = resources.accelerator
+        parameters |= {
+            f"{image}_cpu": resources.cpu,
+            f"{image}_memory": resources.memory,
+            f"{image}_accelerator": accelerator.type if accelerator is not None else "",
+            f"{image}_accelerator_count": str(accelerator.count) if accelerator is not None else "0",
+        }
     size_bytes = len(json.dumps(parameters).encode())
     if size_bytes > MAX_PARAMETER_BYTES:
         raise ConfigError(

@@ -6,7 +6,8 @@ runs/latest         a link to the newest run that reached a verdict
 artifacts/<run_id>/ what its tasks wrote; later runs reuse it through the cache
 cache/              the cache's entries
 datasets/<digest>/  ingested data
-state/              checkpoints of unfinished training
+state/              checkpoints of unfinished training; a stage that finishes removes its own and those of killed runs with other settings,
+                    so only those of a recipe that was then renamed or dropped stay until they are deleted by hand
 inputs/<digest>/    files that a run took along
 ledger/             how often each test split was used
 store/              the embedded object store

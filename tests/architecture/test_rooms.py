@@ -88,3 +88,18 @@ def test_files_stay_readable() -> None:
 def test_no_path_hacks() -> None:
     hack = re.compile(r"sys\.path\.(append|insert|extend)")
     assert [str(path) for path in python_files() if hack.search(path.read_text()) and path != Path(__file__)] == []
+
+
+WITHOUT_PATIENCE = {
+    "edgepress.ingest.source_digest": "digests a source for the trigger too, which asks again later; ingest waits",
+    "edgepress.models.source": "digests a model for the command at a terminal, which is better told at once",
+    "edgepress.observe.task_record": "no task fails or waits for its record",
+    "edgepress.train.checkpoint": "a training goes on without this epoch's state; it is read with patience",
+}
+"""Module of components/ -> why it may open a store that gives up at once."""
+
+
+def test_what_a_task_reads_and_writes_outlasts_a_store_that_is_away() -> None:
+    impatient = {f"edgepress.storage{module}.{name}" for module in ("", ".store") for name in ("open_store", "open_object")}
+    rooms = {name: module for name, module in MODULES.items() if name.startswith("edgepress.") and not name.startswith("edgepress.storage")}
+    assert {name for name, module in rooms.items() if module.imports & impatient} == set(WITHOUT_PATIENCE), "use open_store_for_task"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal
 
-Fault = Literal["not sent", "cut", "answer lost", "none"]
+Fault = Literal["not sent", "cut", "answer lost", "answer cut", "none"]
 
 
 @dataclass
@@ -18,7 +18,7 @@ class Plan:
 
     Attributes:
         fault: ``not sent``: the server never hears of the upload; ``cut``: it gets half of the body; ``answer lost``: it gets all of it,
-            but the client never hears back.
+            but the client never hears back; ``answer cut``: the client gets half of the answer's body.
         at_put: which upload breaks, counted from 1.
         dead_afterwards: whether every later request is dropped as well.
         before: called when that upload has arrived here, before the fault.
@@ -111,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Connection", "close")
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[: len(content) // 2] if fault == "answer cut" else content)
 
     def do_GET(self) -> None:
         self._relay()

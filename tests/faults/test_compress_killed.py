@@ -14,7 +14,6 @@ from edgepress.contracts.dataset import open_dataset
 from edgepress.models.storage import load_model
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress.train.checkpoint import CHECKPOINT_NAME
 from tests.ml.tiny_candidates import dense, write_baseline, write_digits
 from tests.unit.store_environment import only
 
@@ -22,7 +21,7 @@ pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
 TRAIN = "train: {epochs: 8, batch_size: 8, learning_rate: 0.001}"
 SETTINGS = {"prune": f"{{final_sparsity: 0.6, frequency: 40, end_step: 600, {TRAIN}}}", "quantize": f"{{{TRAIN}}}"}
-URI = "s3://edgepress/team/state/recipe/stage"
+URI = "s3://edgepress/team/state/recipe"
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +59,22 @@ def finish(process: "subprocess.Popen[str]") -> str:
 @pytest.mark.parametrize("stage", list(SETTINGS))
 def test_a_killed_stage_goes_on_in_another_process(server: EmbeddedStore, place: Path, tmp_path: Path, stage: str) -> None:
     uninterrupted = start(stage, place, tmp_path / "whole")
-    with start(stage, place, tmp_path / "out", f"--state={URI}") as process:
+    with start(stage, place, tmp_path / "out", f"--state={URI}/{stage}") as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("epoch 3/"):
                 process.kill()
     assert process.returncode == -9
     assert not (tmp_path / "out").exists()
-    store, prefix = open_store(URI)
-    assert store.list_keys() == [f"{prefix}/{CHECKPOINT_NAME}"]
+    store, prefix = open_store(f"{URI}/{stage}")
+    kept = store.list_keys(f"{prefix}/")
+    assert len(kept) == 1
 
-    printed = finish(start(stage, place, tmp_path / "out", f"--state={URI}"))
+    printed = finish(start(stage, place, tmp_path / "out", f"--state={URI}/{stage}"))
     assert printed.startswith("going on after epoch ")
     assert "epoch 3/8" not in printed
     assert "epoch 8/8" in printed
-    assert store.list_keys() == []
+    assert store.list_keys(f"{prefix}/") == kept
 
     finish(uninterrupted)
     found, expected = (read_candidate(tmp_path / name).stage(stage) for name in ("out", "whole"))  # type: ignore[arg-type]
@@ -89,7 +89,7 @@ def test_a_killed_stage_goes_on_in_another_process(server: EmbeddedStore, place:
 
 
 def test_a_stage_does_not_start_over_because_its_store_refuses(server: EmbeddedStore, place: Path, tmp_path: Path) -> None:
-    process = start("prune", place, tmp_path / "out", f"--state={URI}", environment={"AWS_SECRET_ACCESS_KEY": "wrong"})
+    process = start("prune", place, tmp_path / "out", f"--state={URI}/prune", environment={"AWS_SECRET_ACCESS_KEY": "wrong"})
     printed, _ = process.communicate(timeout=300)
     assert process.returncode == 1
     assert "epoch 1/" not in printed

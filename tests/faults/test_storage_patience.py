@@ -25,7 +25,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Proxy]:
 
 
 class Outage:
-    """Every request is dropped until ``end``."""
+    """Every request to the proxy is dropped until ``end``."""
 
     def __init__(self, proxy: S3Proxy) -> None:
         self._proxy = proxy

@@ -20,8 +20,10 @@ from edgepress.contracts.stages import ClusterSettings, DistillSettings, PruneSe
 from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras
 from edgepress.models.storage import load_model
-from edgepress.train.checkpoint import CHECKPOINT_NAME, Checkpoint, TrainingState
+from edgepress.storage.embedded import EmbeddedStore
+from edgepress.train.checkpoint import Checkpoint, TrainingState
 from tests.ml.tiny_candidates import convolutional, write_baseline, write_digits
+from tests.unit.store_environment import only
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
 
@@ -122,7 +124,7 @@ def test_a_stage_that_was_ended_goes_on(chain: Chain, stage: StageName, tmp_path
     printed = capsys.readouterr().out
     assert "going on after epoch 2" in printed
     assert "epoch 2/4" not in printed
-    assert not (state / CHECKPOINT_NAME).exists()
+    assert list(state.iterdir()) == []
 
     found, expected = record(resumed, stage), record(whole, stage)
     assert found.facts.keys() == expected.facts.keys()
@@ -147,8 +149,30 @@ def test_the_state_of_another_candidate_is_not_taken(chain: Chain, tmp_path: Pat
     capsys.readouterr()
     chain.made("prune", other, tmp_path / "out", str(tmp_path / "state"))
     printed = capsys.readouterr().out
-    assert "belongs to another training; starting from the first epoch" in printed
+    assert "going on" not in printed
     assert "epoch 1/4" in printed
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
+    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server:
+        yield server
+
+
+@pytest.mark.parametrize("stage", list(STAGES))
+def test_an_attempt_after_a_whole_training_in_a_pod_ends_at_once_with_the_same_model(
+    chain: Chain, stage: StageName, tmp_path: Path, capsys: pytest.CaptureFixture[str], server: EmbeddedStore
+) -> None:
+    """As when the first one's output could not be uploaded after its step had ended."""
+    before = chain.before(stage)
+    with only(server.environment):
+        first = chain.made(stage, before, tmp_path / "first", f"s3://bucket/state/all/{stage}")
+        capsys.readouterr()
+        second = chain.made(stage, before, tmp_path / "second", f"s3://bucket/state/all/{stage}")
+    assert capsys.readouterr().out == f"going on after epoch {EPOCHS}\n"
+    assert record(second, stage).facts == record(first, stage).facts
+    assert record(second, stage).curves == record(first, stage).curves
+    assert max(differences(first, second)) == 0.0
 
 
 def test_a_stage_that_fails_for_its_recipe_leaves_no_state(chain: Chain, tmp_path: Path) -> None:
@@ -158,4 +182,4 @@ def test_a_stage_that_fails_for_its_recipe_leaves_no_state(chain: Chain, tmp_pat
     settings = PruneSettings(end_step=500, train=training())
     prune(recipe="all", settings=settings, candidate=chain.baseline, dataset=chain.dataset, output=tmp_path / "out", state=str(state))
     assert read_candidate(tmp_path / "out").failure is not None
-    assert not (state / CHECKPOINT_NAME).exists()
+    assert list(state.iterdir()) == []

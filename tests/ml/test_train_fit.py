@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from edgepress.contracts.dataset import DatasetDirectory
+from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.contracts.stages import ModelChoice
 from edgepress.contracts.training import TrainSettings
 from edgepress.errors import StageError
 from edgepress.models.keras import keras, set_seed, tf
 from edgepress.models.registry import build_model
 from edgepress.train.batches import validation_batches
-from edgepress.train.checkpoint import CHECKPOINT_NAME
 from edgepress.train.fit import FitResult, build_optimizer, fit, validate
 from tests.ml.tiny_candidates import COUNTS, write_dataset, write_digits
 
@@ -218,24 +218,34 @@ def test_a_killed_training_goes_on_after_its_last_finished_epoch(
 def test_a_state_of_other_settings_is_left_alone(digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     once = QUICK.model_copy(update={"epochs": 1})
     fit(small(digits), digits, once, state=str(tmp_path))
-    assert (tmp_path / CHECKPOINT_NAME).is_file()
-    result = fit(small(digits), digits, once.model_copy(update={"learning_rate": 1e-4}), state=str(tmp_path))
-    assert result.epochs_run == 1
-    assert "belongs to another training; starting from the first epoch" in capsys.readouterr().out
+    fit(small(digits), digits, once.model_copy(update={"learning_rate": 1e-4}), state=str(tmp_path))
+    assert "going on" not in capsys.readouterr().out
+    assert len(list(tmp_path.iterdir())) == 2
+    fit(small(digits), digits, once, state=str(tmp_path))
+    assert capsys.readouterr().out == "going on after epoch 1\n"
 
 
 def test_a_state_of_another_origin_is_left_alone(digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     once = QUICK.model_copy(update={"epochs": 1})
     fit(small(digits), digits, once, state=str(tmp_path), started_from="one candidate")
     fit(small(digits), digits, once, state=str(tmp_path), started_from="another candidate")
-    assert "belongs to another training" in capsys.readouterr().out
+    assert "going on" not in capsys.readouterr().out
+
+
+def test_a_state_of_other_code_is_left_alone(
+    digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = QUICK.model_copy(update={"epochs": 1})
+    for code, goes_on in (("sha256:old", False), ("sha256:new", False), ("sha256:old", True)):
+        monkeypatch.setenv(CODE_DIGEST_VARIABLE, code)
+        fit(small(digits), digits, once, state=str(tmp_path))
+        assert ("going on" in capsys.readouterr().out) == goes_on
 
 
 def test_a_store_that_takes_no_state_does_not_end_a_training(
     digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / CHECKPOINT_NAME).mkdir()  # where a file cannot be put
+    (tmp_path / "state").write_text("a file, where no folder can be made")
     result = fit(small(digits), digits, QUICK.model_copy(update={"epochs": 2}), state=str(tmp_path / "state"))
     assert result.epochs_run == 2
     assert capsys.readouterr().out.count("this epoch's state was not kept, training goes on: ") == 2

@@ -12,9 +12,10 @@ from edgepress.contracts.digest import digest_bytes, digest_file
 from edgepress.contracts.training import TrainSettings
 from edgepress.errors import EdgePressError, IntegrityError, ModelError, StageError
 from edgepress.models.storage import load_model
-from edgepress.train.checkpoint import CHECKPOINT_NAME
+from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.step import train
 from tests.ml.tiny_candidates import dense, write_digits
+from tests.unit.store_environment import only
 
 QUICK = TrainSettings(epochs=2, batch_size=64, learning_rate=5e-3)
 MODULE = """
@@ -52,8 +53,26 @@ def test_a_builtin_model_is_trained(digits: DatasetDirectory, tmp_path: Path) ->
     split = digits.split("validation")
     predicted = load_model(tmp_path / "out")(np.asarray(split.inputs["image"])).numpy().argmax(axis=1)
     np.testing.assert_allclose(np.mean(predicted == split.labels), max(done.curves["val_accuracy"]), atol=1e-6)
-    assert not (tmp_path / "state" / CHECKPOINT_NAME).exists()
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["tensorboard"]
     assert any((tmp_path / "state" / "tensorboard").iterdir())
+
+
+def test_an_attempt_after_a_whole_training_in_a_pod_ends_at_once_with_the_same_model(
+    digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when the first one's output could not be uploaded after its step had ended."""
+    settings = BaselineSettings(model="mlp", params={"hidden": [16]}, train=QUICK)
+    with EmbeddedStore(tmp_path / "store") as server, only(server.environment):
+        for attempt in ("first", "second"):
+            output = tmp_path / attempt
+            train(recipe="baseline", settings=settings, dataset=digits.path, output=output, state="s3://bucket/state/baseline/train")
+    assert capsys.readouterr().out.partition("going on after epoch 2\n")[2] == ""
+    first, second = (read_candidate(tmp_path / attempt).stage("train") for attempt in ("first", "second"))
+    assert first is not None
+    assert second is not None
+    assert (second.facts, second.curves) == (first.facts, first.curves)
+    for one, other in zip(load_model(tmp_path / "second").get_weights(), load_model(tmp_path / "first").get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_a_users_module_is_trained_and_handed_on(digits: DatasetDirectory, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_PARAMETER_BYTES = 60_000
+_RESOURCES = {"cpu_limit", "cpu_request", "memory_limit", "memory_request", "accelerator_type", "accelerator_count"}
+_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
 _IMAGE_BY_DIGEST = re.compile(r"[^@\s]+/(trainer|evaluator|releaser)@sha256:[0-9a-f]{64}")
 
 
@@ -27,7 +29,7 @@ def graph_findings(spec: dict[str, Any]) -> list[str]:
     found += _executor_findings(spec)
     used = {task["componentRef"]["name"] for dag in dags.values() for task in dag["dag"]["tasks"].values()}
     found += [f"component {name} is used by no task" for name in components.keys() - used]
-    return found + list(_size_findings(spec["root"]))
+    return found + list(_resource_findings(spec)) + list(_size_findings(spec["root"]))
 
 
 def _dag_findings(name: str, dag_component: dict[str, Any], components: dict[str, Any]) -> Iterator[str]:
@@ -44,7 +46,7 @@ def _dag_findings(name: str, dag_component: dict[str, Any], components: dict[str
                 if key not in given.get(kind, {}) and key not in loop_inputs and not declaration.get("isOptional", False):
                     yield f"{where} is not given its {kind[:-1]} {key}"
             for key, source in given.get(kind, {}).items():
-                if key not in defined and key not in loop_inputs:
+                if key not in defined and key not in loop_inputs and not (kind == "parameters" and _is_for_resources(key, source, given)):
                     yield f"{where} is given {kind[:-1]} {key}, which its component does not take"
                 yield from _source_findings(f"{where}.{key}", source, kind, dag_component, components)
     for kind in ("parameters", "artifacts"):
@@ -53,6 +55,22 @@ def _dag_findings(name: str, dag_component: dict[str, Any], components: dict[str
                 yield from _producer_findings(
                     f"{name}.{key}", selector["producerSubtask"], selector["outputArtifactKey"], "artifacts", tasks, components
                 )
+
+
+def _is_for_resources(key: str, source: dict[str, Any], given: dict[str, Any]) -> bool:
+    """KFP hands what a pod asks for to the task as inputs that its component does not take: the values, and placeholders for them."""
+    asked = {
+        name: it["runtimeValue"]["constant"] for name, it in given["parameters"].items() if name in _RESOURCES and "runtimeValue" in it
+    }
+    if key in _RESOURCES:
+        return _placeholder_key(asked.get(key)) in given["parameters"]
+    return "componentInputParameter" in source and key in {_placeholder_key(value) for value in asked.values()}
+
+
+def _placeholder_key(value: object) -> str | None:
+    """The name in ``{{$.inputs.parameters['name']}}``."""
+    match = _PLACEHOLDER.fullmatch(value) if isinstance(value, str) else None
+    return match[1] if match else None
 
 
 def _source_findings(
@@ -109,6 +127,19 @@ def _size_findings(root: dict[str, Any]) -> Iterator[str]:
     size_bytes = sum(len(str(parameter.get("defaultValue", "")).encode()) for parameter in parameters.values())
     if size_bytes > MAX_PARAMETER_BYTES:
         yield f"the parameters' defaults take {size_bytes} bytes, more than {MAX_PARAMETER_BYTES}"
+
+
+def _resource_findings(spec: dict[str, Any]) -> Iterator[str]:
+    """The driver looks up what a pod asks for among the inputs of its own task."""
+    dags = {"root": spec["root"]} | {name: component for name, component in spec["components"].items() if "dag" in component}
+    for dag_name, dag in dags.items():
+        for task_name, task in dag["dag"]["tasks"].items():
+            executor = spec["deploymentSpec"]["executors"].get(spec["components"][task["componentRef"]["name"]].get("executorLabel"), {})
+            resources = executor.get("container", {}).get("resources", {})
+            for name, value in {**resources, **resources.get("accelerator", {})}.items():
+                key = _placeholder_key(value)
+                if key is not None and key not in task.get("inputs", {}).get("parameters", {}):
+                    yield f"{dag_name}.{task_name}: {name} refers to {key}, which the task is not given"
 
 
 def _platform_findings(spec: dict[str, Any], pods: dict[str, Any]) -> Iterator[str]:

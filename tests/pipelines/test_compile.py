@@ -139,6 +139,15 @@ def _starve_loop(documents: Documents) -> None:
     del documents[0]["components"]["comp-for-loop-1"]["inputDefinitions"]["parameters"]["pipelinechannel--tolerations"]
 
 
+def _starve_loop_of_cpu(documents: Documents) -> None:
+    del documents[0]["root"]["dag"]["tasks"]["for-loop-1"]["inputs"]["parameters"]["pipelinechannel--trainer_cpu"]
+    del documents[0]["components"]["comp-for-loop-1"]["inputDefinitions"]["parameters"]["pipelinechannel--trainer_cpu"]
+
+
+def _starve_train(documents: Documents) -> None:
+    del documents[0]["root"]["dag"]["tasks"]["train"]["inputs"]["parameters"]["pipelinechannel--trainer_memory"]
+
+
 def _drop_pod(documents: Documents) -> None:
     del documents[1]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-train"]
 
@@ -153,6 +162,8 @@ def _drop_pod(documents: Documents) -> None:
         (_change_pod("exec-prune", _refer_to("node_selector")), "for-loop-1.prune: nodeSelector.nodeSelectorJson refers to node_selector"),
         (_change_pod("exec-train", _refer_to("pipelinechannel--node_selector")), "root.train: nodeSelector.nodeSelectorJson refers to"),
         (_starve_loop, "comp-for-loop-1.prune: tolerations.0.tolerationJson refers to pipelinechannel--tolerations"),
+        (_starve_loop_of_cpu, "comp-for-loop-1.prune.pipelinechannel--trainer_cpu refers to pipelinechannel--trainer_cpu, which its group"),
+        (_starve_train, "root.train: resourceMemoryRequest refers to pipelinechannel--trainer_memory, which the task is not given"),
         (_drop_pod, "exec-train has no settings of its pod"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.kubeflow import (
-    ACCELERATORS,
     CPU_PATTERN,
     DNS_LABEL_PATTERN,
     LABEL_VALUE_PATTERN,
     MEMORY_PATTERN,
     OBJECT_NAME_PATTERN,
+    AcceleratorType,
     KubeflowSettings,
 )
 from edgepress_pipelines.kubeflow.run_parameters import run_parameters
@@ -50,16 +50,45 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> Documents:
     return compiled(cluster_config(overrides=overrides), tmp_path_factory.mktemp("compiled"))
 
 
-def test_request_and_limit_are_the_same_and_those_of_the_image(documents: Documents) -> None:
+def test_request_and_limit_are_the_same_parameter_of_the_image(documents: Documents) -> None:
     for task, container in containers(documents).items():
-        resources = container["resources"]
-        for kind in ("Cpu", "Memory"):
-            assert resources[f"resource{kind}Request"] == resources[f"resource{kind}Limit"]
-        expected = {"4": TRAINER_TASKS, "250m": RELEASER_TASKS | {"finish"}}.get(resources["resourceCpuLimit"])
-        assert (task in expected) if expected else (resources["resourceCpuLimit"], resources["resourceMemoryLimit"]) == ("1", "2Gi")
-        assert ("accelerator" in resources) == (task in TRAINER_TASKS)
-    accelerator = containers(documents)["prune"]["resources"]["accelerator"]
-    assert (accelerator["resourceType"], accelerator["resourceCount"]) == ("nvidia.com/gpu", "2")
+        image = "trainer" if task in TRAINER_TASKS else "releaser" if task in RELEASER_TASKS | {"finish"} else "evaluator"
+
+        def placeholder(name: str, image: str = image) -> str:
+            return f"{{{{$.inputs.parameters['pipelinechannel--{image}_{name}']}}}}"
+
+        assert container["resources"] == {
+            "resourceCpuRequest": placeholder("cpu"),
+            "resourceCpuLimit": placeholder("cpu"),
+            "resourceMemoryRequest": placeholder("memory"),
+            "resourceMemoryLimit": placeholder("memory"),
+            "accelerator": {"resourceType": placeholder("accelerator"), "resourceCount": placeholder("accelerator_count")},
+        }, task
+
+
+def test_one_compiled_pipeline_serves_every_size(documents: Documents, tmp_path: Path) -> None:
+    parameters = {name: it.get("defaultValue") for name, it in documents[0]["root"]["inputDefinitions"]["parameters"].items()}
+    sizes = {name: parameters[name] for name in parameters if name.startswith(("trainer_", "evaluator_", "releaser_"))}
+    assert sizes == {
+        "trainer_cpu": "4",
+        "trainer_memory": "8Gi",
+        "trainer_accelerator": "nvidia.com/gpu",
+        "trainer_accelerator_count": "2",
+        "evaluator_cpu": "1",
+        "evaluator_memory": "2Gi",
+        "evaluator_accelerator": "",
+        "evaluator_accelerator_count": "0",
+        "releaser_cpu": "250m",
+        "releaser_memory": "512Mi",
+        "releaser_accelerator": "",
+        "releaser_accelerator_count": "0",
+    }
+    graphs = []
+    for name, cpu in (("small", "1"), ("large", "16")):
+        (tmp_path / name).mkdir()
+        graph, platforms = compiled(cluster_config(overrides=[f"resources.kubeflow.trainer={{cpu: {cpu}}}"]), tmp_path / name)
+        graphs.append((graph["components"], graph["deploymentSpec"], graph["root"]["dag"], platforms))
+    assert graphs[0] == graphs[1]
 
 
 def test_every_pod_is_unprivileged_labelled_and_knows_its_run(documents: Documents) -> None:
@@ -69,6 +98,33 @@ def test_every_pod_is_unprivileged_labelled_and_knows_its_run(documents: Documen
         assert pod["fieldPathAsEnv"] == [{"name": "EDGEPRESS_RUN_ID", "fieldPath": "metadata.labels['pipeline/runid']"}]
         assert pod["imagePullPolicy"] == "IfNotPresent"
         assert pod["activeDeadlineSeconds"] == ("7200" if task in TRAINER_TASKS else "14400")
+
+
+def test_every_container_is_told_the_digest_of_its_code(documents: Documents) -> None:
+    """Checkpoints are keyed by it."""
+    for task, container in containers(documents).items():
+        assert container["env"] == [{"name": "EDGEPRESS_CODE_DIGEST", "value": container["image"].partition("@")[2]}], task
+
+
+def tasks(documents: Documents) -> dict[str, dict[str, Any]]:
+    """Every task that has a container, in whichever group."""
+    components = documents[0]["components"]
+    groups = [documents[0]["root"], *(component for component in components.values() if "dag" in component)]
+    found = {name: task for group in groups for name, task in group["dag"]["tasks"].items()}
+    return {name: task for name, task in found.items() if "executorLabel" in components[task["componentRef"]["name"]]}
+
+
+def test_every_task_but_the_exit_handler_is_tried_again_within_a_time_that_its_attempts_can_take(documents: Documents) -> None:
+    found = tasks(documents)
+    assert {name for name, task in found.items() if "retryPolicy" not in task} == {"finish"}
+    for name in found.keys() - {"finish"}:
+        timeout_s = 7200 if name in TRAINER_TASKS else 14400
+        assert found[name]["retryPolicy"] == {
+            "maxRetryCount": 2,
+            "backoffDuration": "30s",
+            "backoffFactor": 2.0,
+            "backoffMaxDuration": f"{3 * timeout_s + 90 + 86400}s",
+        }, name
 
 
 def test_credentials_are_required_but_the_endpoint_and_the_settings_are_not(documents: Documents) -> None:
@@ -107,7 +163,7 @@ def matching(pattern: str) -> st.SearchStrategy[str]:
 
 TASK_RESOURCES = st.fixed_dictionaries(
     {"cpu": matching(CPU_PATTERN), "memory": matching(MEMORY_PATTERN), "timeout_s": st.integers(1, 10**6)},
-    optional={"accelerator": st.fixed_dictionaries({"type": st.sampled_from(ACCELERATORS), "count": st.integers(1, 16)})},
+    optional={"accelerator": st.fixed_dictionaries({"type": st.sampled_from(get_args(AcceleratorType)), "count": st.integers(1, 16)})},
 )
 LABELS = st.dictionaries(matching(r"[a-z]{1,10}\.io/[A-Za-z0-9]{1,20}"), matching(LABEL_VALUE_PATTERN), max_size=3)
 TOLERATION = st.one_of(

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,10 @@ def judged(tmp_path: Path) -> Judged:
     return write_judged(tmp_path)
 
 
-def run_release(judged: Judged, output: Path, settings: ReleaseSettings, run_folder: str = "") -> str:
+def run_release(judged: Judged, output: Path, settings: ReleaseSettings, run_folder: str = "", run_id: str = "run-1") -> str:
     return release(
         name="digits",
-        run_id="run-1",
+        run_id=run_id,
         settings=settings,
         verdict=judged.verdict,
         nominee=judged.nominee,
@@ -83,6 +84,31 @@ def test_a_passed_nominee_is_published_and_can_be_fetched(server: EmbeddedStore,
     with pytest.raises(StorageError, match="there is no"):
         fetch_bundle(store, prefix, "digits", NOT_THERE, tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
+
+
+class Later(datetime):
+    """A clock that is a day ahead."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Later":
+        return super().now(tz) + timedelta(days=1)
+
+
+def test_a_run_that_releases_again_leaves_its_first_release_and_gives_that(
+    server: EmbeddedStore, judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when a pod was lost after it had published."""
+    settings = ReleaseSettings(uri="s3://again", endpoint_url=server.endpoint_url)
+    first = run_release(judged, tmp_path / "first", settings)
+    store, prefix = open_store(settings.uri)
+    store.put_bytes("digits/" + "0" * 64 + "/manifest.json", b"damaged")
+    before = store.list_objects()
+    monkeypatch.setattr("edgepress.release.bundle.datetime", Later)
+    assert run_release(judged, tmp_path / "second", settings) == first
+    assert store.list_objects() == before
+    assert verify_bundle(tmp_path / "second") == verify_bundle(tmp_path / "first")
+    assert run_release(judged, tmp_path / "other", settings, run_id="run-2") != first
+    assert len(list_releases(store, prefix, "digits")) == 3
 
 
 def test_a_rejected_nominee_is_not_published(server: EmbeddedStore, tmp_path: Path) -> None:

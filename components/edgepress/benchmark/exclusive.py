@@ -1,4 +1,8 @@
-"""One benchmark at a time on a machine: two at once would measure each other."""
+"""One benchmark at a time on a machine: two at once would measure each other.
+
+A pod has a ``/tmp`` of its own, so on a cluster this keeps apart what runs in one pod and nothing else. There a node that only
+benchmarks are scheduled onto is what keeps neighbours away.
+"""
 
 import fcntl
 import os
@@ -8,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 MACHINE_LOCK = Path("/tmp/edgepress-benchmark.lock")  # noqa: S108 - opened below without following links or trusting its content
-"""The lock file that all benchmarks of this machine share, so not below TMPDIR, which differs between users and runs."""
+"""The lock file that all benchmarks under this ``/tmp`` share, so not below TMPDIR, which differs between users and runs."""
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from edgepress.errors import EdgePressError, IntegrityError, StageError
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import tell_candidate_failed, tell_figure
 from edgepress.telemetry import TASK_VALIDATION_ACCURACY
-from edgepress.train.checkpoint import Checkpoint, fingerprint
+from edgepress.train.checkpoint import discard_states, fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ def run_stage(
     makes a failed candidate with its sentence as the reason, and so does an error that nobody foresaw, with its traceback in the log: other
     recipes may do without what failed. EdgePress's other errors, and those of the machine (the system's, no memory, no space), would meet
     the next recipe as well or say nothing about this one: they propagate and leave no output. ``state`` is where a
-    stage that trains keeps checkpoints; it is emptied when the output is there.
+    stage that trains keeps checkpoints; a folder is emptied of them when the output is there.
 
     Raises:
         IntegrityError: the candidate has no valid record, or was made with another dataset.
@@ -132,7 +132,7 @@ def run_stage(
                 duration_s=time.monotonic() - started,
             )
             write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), **result.digests}))
-    Checkpoint(state).discard()
+    discard_states(state)
 
 
 def _foreseen(apply: Callable[[StageInput], StageResult], given: StageInput, stage: str) -> StageResult:

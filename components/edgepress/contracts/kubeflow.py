@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, 
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import PositiveInt
 
-ACCELERATORS = ("nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.com/tpu", "habana.ai/gaudi")
+AcceleratorType = Literal["nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.com/tpu", "habana.ai/gaudi"]
 """Resource names of the device plugins that clusters usually run."""
 
 S3_URI_PATTERN = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/.*)?$"
@@ -77,7 +77,7 @@ MountPath = Annotated[str, StringConstraints(pattern=MOUNT_PATH_PATTERN), AfterV
 class Accelerator(StrictModel):
     """Accelerators of one kind for a task's pod, by the resource name of their device plugin."""
 
-    type: Literal["nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915", "google.com/tpu", "habana.ai/gaudi"]
+    type: AcceleratorType
     count: Annotated[int, Field(ge=1, le=16)] = 1
 
 
@@ -88,7 +88,7 @@ class TaskResources(StrictModel):
         cpu, memory: Kubernetes quantities, e.g. ``2`` or ``500m``, ``4Gi``. Request and limit are the same, so that a latency is not
             measured on a processor that is promised twice.
         accelerator: None asks for none.
-        timeout_s: a pod that takes longer is ended, and its task fails.
+        timeout_s: a pod that takes longer is ended, and its task fails, or is started again where KFP does that.
     """
 
     cpu: Cpu = "1"
@@ -115,7 +115,10 @@ class Toleration(StrictModel):
 
 
 class DataVolume(StrictModel):
-    """A PersistentVolumeClaim with data too large to copy, mounted read-only into the task that ingests."""
+    """A PersistentVolumeClaim with data too large to copy, mounted into the task that ingests.
+
+    Nothing is written to it, but KFP has no read-only mount: only a claim whose access mode is ReadOnlyMany is read-only for certain.
+    """
 
     claim_name: DnsLabel  # KFP also names the pod's volume after it
     mount_path: MountPath = "/mnt/data"
@@ -134,7 +137,7 @@ class KubeflowSettings(StrictModel):
             AWS_ENDPOINT_URL_S3 as a pod reaches it.
         settings_config_map: optional ConfigMap of the installation with EDGEPRESS_PUSHGATEWAY_URL.
         parallelism: recipes at the same time.
-        trainer, evaluator, releaser: what pods of each image ask for.
+        trainer, evaluator, releaser: what pods of each image ask for; given anew for each run, but for ``timeout_s``.
         node_selector, tolerations: where pods may be scheduled; given anew for each run.
         labels: of every pod.
         data_volume: mounted into ingest.

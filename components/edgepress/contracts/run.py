@@ -35,13 +35,17 @@ def log_key(name: str) -> str:
     return f"{LOGS}/{name}{LOG_SUFFIX}"
 
 
+CODE_DIGEST_VARIABLE = "EDGEPRESS_CODE_DIGEST"
+"""Environment variable in which an engine tells a task the digest of the code that it runs."""
+
+
 class RunContext(StrictModel):
     """Enters every task's cache key, so it holds only what is the same from run to run of one pipeline.
 
     Attributes:
         name: the pipeline's; labels its metrics and its releases.
         storage: where a run keeps what outlives its tasks: a working directory, or ``s3://bucket/prefix``. Below it ``state/`` has
-            checkpoints of unfinished training, ``ledger/`` the uses of test splits, ``datasets/`` what was ingested, ``inputs/`` files that
+            checkpoints of training, ``ledger/`` the uses of test splits, ``datasets/`` what was ingested, ``inputs/`` files that
             were uploaded for a run, both by digest, and ``runs/<run_id>/`` what a run gives. Empty keeps nothing.
     """
 
@@ -49,7 +53,7 @@ class RunContext(StrictModel):
     storage: str = ""
 
     def state(self, recipe: str, stage: str) -> str:
-        """Where a stage of a recipe keeps the checkpoints of its training; empty for nowhere. Pipelines of other names keep them apart."""
+        """Where a stage of a recipe keeps the checkpoints of its training, each under the training's fingerprint; empty for nowhere."""
         return self._below("state", self.name, recipe, stage)
 
     @property

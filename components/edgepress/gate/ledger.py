@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import InputError, IntegrityError
-from edgepress.storage import TASK_PATIENCE_S, ObjectStore, join_key, join_uri, open_store
+from edgepress.storage import ObjectStore, join_key, join_uri, open_store_for_task
 
 CONCURRENT_READS = 16
 """Uses are small: reading them is bound by the round trip."""
@@ -71,7 +71,7 @@ def record_use(ledger: str, split_digest: str, *, run_id: str, nominee_digest: s
 def _open(ledger: str, split_digest: str) -> tuple[ObjectStore, str]:
     if not ledger:
         raise InputError("ledger: is empty, so uses of the test split cannot be counted; give a folder or s3://bucket/prefix")
-    return open_store(join_uri(ledger, _hex(split_digest)), patience_s=TASK_PATIENCE_S)
+    return open_store_for_task(join_uri(ledger, _hex(split_digest)))
 
 
 def _count(store: ObjectStore, prefix: str, split_digest: str) -> int:

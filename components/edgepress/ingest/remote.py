@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
 from edgepress.errors import DataError
-from edgepress.storage import TASK_PATIENCE_S, open_store
+from edgepress.storage import open_store_for_task
 from edgepress.storage.folder import files_below
 
 CONCURRENT_DOWNLOADS = 16
@@ -21,7 +21,7 @@ def download(uri: str, folder: Path, *, single_file: bool) -> Path:
         DataError: there is no such object, nothing under the prefix, or a key that is no plain relative path.
         StorageError: the store cannot be reached or refuses.
     """
-    store, prefix = open_store(uri, patience_s=TASK_PATIENCE_S)
+    store, prefix = open_store_for_task(uri)
     if single_file:
         folder.mkdir(parents=True)
         path = folder / PurePosixPath(prefix).name

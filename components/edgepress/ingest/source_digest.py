@@ -11,14 +11,14 @@ from pathlib import Path, PurePosixPath
 from edgepress.contracts.config import BUILTIN_SOURCES
 from edgepress.contracts.digest import digest_bytes, digest_file, digest_tree
 from edgepress.errors import DataError, StorageError
-from edgepress.storage import open_store
+from edgepress.storage import open_store, open_store_for_task
 
 S3_SCHEME = "s3://"
 SINGLE_FILE_SUFFIXES = (".npz", ".h5", ".keras")
 """At ``s3://`` these name one object; anything else is a prefix, whose objects are the files of a folder."""
 
 
-def digest_in_place(source: str, key: str, *, patience_s: float = 0.0) -> str:
+def digest_in_place(source: str, key: str, *, for_task: bool = False) -> str:
     """Digest of what a configuration's key names.
 
     A built-in set (``digits``, ``fashion-mnist``) never changes under its name, and its reader is in the trainer's image, whose
@@ -28,7 +28,7 @@ def digest_in_place(source: str, key: str, *, patience_s: float = 0.0) -> str:
     Args:
         source: a built-in's name, an absolute local path, or ``s3://bucket/key``.
         key: of the configuration, for messages: ``dataset.source`` or ``baseline.from``.
-        patience_s: as in ``open_store``.
+        for_task: wait for a store that is away, as tasks do.
 
     Raises:
         DataError: there is nothing there, or it cannot be read.
@@ -37,7 +37,7 @@ def digest_in_place(source: str, key: str, *, patience_s: float = 0.0) -> str:
     if source in BUILTIN_SOURCES:
         return digest_bytes(f"builtin {source}".encode())
     if source.startswith(S3_SCHEME):
-        return _digest_objects(source, key, patience_s)
+        return _digest_objects(source, key, for_task)
     path = Path(source)
     try:
         if path.is_dir():
@@ -59,11 +59,11 @@ def object_location(uri: str) -> tuple[str, str]:
     return bucket, path if is_single_object(uri) or not path else f"{path}/"
 
 
-def _digest_objects(uri: str, key: str, patience_s: float) -> str:
+def _digest_objects(uri: str, key: str, for_task: bool) -> str:
     _, location = object_location(uri)
     single = is_single_object(uri)
     try:
-        store, _ = open_store(uri, patience_s=patience_s)
+        store, _ = (open_store_for_task if for_task else open_store)(uri)
         listed = store.list_objects(location)
     except StorageError as error:
         raise StorageError(f"{key}: {error}") from error

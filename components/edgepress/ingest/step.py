@@ -23,7 +23,6 @@ from edgepress.ingest.source_digest import digest_in_place
 from edgepress.ingest.sources import read_source
 from edgepress.ingest.splits import held_out_fractions, keep_stratified, take_splits
 from edgepress.ingest.write import INPUT_DTYPE, Selection, sync_tree, write_dataset
-from edgepress.storage import TASK_PATIENCE_S
 from edgepress.storage.dataset import FETCHED_NAME, is_stored, store_dataset
 from edgepress.task import task
 
@@ -93,7 +92,7 @@ def ingest(*, settings: DatasetSettings, root: str | Path) -> IngestResult:
 
 def _look_at(source: str) -> SeenSource:
     began_unix_s = time.time()
-    return SeenSource(digest=digest_in_place(source, "dataset.source", patience_s=TASK_PATIENCE_S), unix_time_s=began_unix_s)
+    return SeenSource(digest=digest_in_place(source, "dataset.source", for_task=True), unix_time_s=began_unix_s)
 
 
 def _check_and_split(content: SourceContent, settings: DatasetSettings) -> dict[SplitName, Selection]:

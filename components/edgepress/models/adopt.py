@@ -19,7 +19,6 @@ from edgepress.models.check import check_classifier
 from edgepress.models.keras import keras
 from edgepress.models.saved_config import LOOKUP_CLASSES, MODEL_CLASSES, SavedConfig, read_saved_config, refuse_unknown_objects
 from edgepress.models.source import copy_source
-from edgepress.storage import TASK_PATIENCE_S
 
 
 def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], num_classes: int) -> keras.Model:
@@ -40,7 +39,7 @@ def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], 
     """
     with tempfile.TemporaryDirectory(prefix="edgepress-adopt-") as folder:
         copy = Path(folder) / "model"
-        copy_source(source, copy, patience_s=TASK_PATIENCE_S)
+        copy_source(source, copy)
         digest = digest_tree(copy) if copy.is_dir() else digest_file(copy)
         if source_digest and digest != source_digest:
             raise IntegrityError(f"{source}: changed since the run began (now {digest}, then {source_digest}); run again")

@@ -8,16 +8,15 @@ from pathlib import Path, PurePosixPath
 
 from edgepress.contracts.digest import digest_entries, digest_file, digest_tree
 from edgepress.errors import ModelError
-from edgepress.storage import ObjectStore, is_local, open_object
+from edgepress.storage import ObjectStore, is_local, open_object, open_object_for_task
 from edgepress.storage.folder import files_below
 
 
-def digest_source(source: str, *, patience_s: float = 0.0) -> str:
+def digest_source(source: str) -> str:
     """Digest of a model's content; nothing is kept of what is read from a store.
 
     Args:
         source: local path or ``s3://`` URI; a directory is every key below the URI.
-        patience_s: as in ``open_store``.
 
     Raises:
         ModelError: there is no such file or directory, or a directory that is no SavedModel.
@@ -32,15 +31,15 @@ def digest_source(source: str, *, patience_s: float = 0.0) -> str:
             return digest_tree(path) if path.is_dir() else digest_file(path)
         except OSError as error:
             raise ModelError(f"{source}: cannot be read ({error.strerror or error})") from error
-    store, key = open_object(source, patience_s=patience_s)
+    store, key = open_object(source)
     files = list_files(store, key, source)
     if not files:
         return store.digest(key)
     return digest_entries({relative: store.digest(each) for relative, each in files.items()})
 
 
-def copy_source(source: str, copy: Path, *, patience_s: float = 0.0) -> None:
-    """Copy a model to a new local file or directory.
+def copy_source(source: str, copy: Path) -> None:
+    """Copy a model to a new local file or directory, as a task that needs it.
 
     Raises:
         ModelError: as ``digest_source``.
@@ -56,7 +55,7 @@ def copy_source(source: str, copy: Path, *, patience_s: float = 0.0) -> None:
         except OSError as error:
             raise ModelError(f"{source}: cannot be read ({error.strerror or error})") from error
         return
-    store, key = open_object(source, patience_s=patience_s)
+    store, key = open_object_for_task(source)
     files = list_files(store, key, source)
     if not files:
         store.download_file(key, copy)

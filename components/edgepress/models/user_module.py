@@ -23,7 +23,7 @@ from typing import Any
 
 from edgepress.contracts.digest import digest_bytes
 from edgepress.errors import IntegrityError, ModelError
-from edgepress.storage import TASK_PATIENCE_S, is_local, open_object
+from edgepress.storage import is_local, open_object_for_task
 
 OPTIONAL_HOOKS = ("loss", "metrics", "augment", "preprocess", "custom_objects")
 
@@ -107,7 +107,7 @@ def fetch_module(uri: str, digest: str) -> bytes:
         except OSError as error:
             raise ModelError(f"{uri}: cannot be read ({error.strerror})") from error
     else:
-        store, key = open_object(uri, patience_s=TASK_PATIENCE_S)
+        store, key = open_object_for_task(uri)
         content = store.get_bytes(key)
     if digest and digest_bytes(content) != digest:
         raise IntegrityError(f"{uri}: is not the module that the run began with (now {digest_bytes(content)}, then {digest}); run again")

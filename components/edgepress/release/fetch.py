@@ -35,14 +35,19 @@ def fetch_bundle(store: ObjectStore, prefix: str, name: str, digest: str, output
         StorageError: the store cannot be reached, or there is no such release.
         IntegrityError: it does not hold what its digest says.
     """
-    source = release_prefix(prefix, name, digest)
     with new_directory(output) as building:
-        store.download_file(join_key(source, MANIFEST_NAME), building / MANIFEST_NAME)
-        manifest = parse_manifest((building / MANIFEST_NAME).read_bytes(), f"{store.address}: {source}/{MANIFEST_NAME}")
-        for file in manifest.files:
-            path = building / file.path
-            path.parent.mkdir(parents=True, exist_ok=True)
-            store.download_file(join_key(source, file.path), path)
-        _, found = verify_files(building)
-        if found != digest:
-            raise IntegrityError(f"{store.address}: '{source}' holds bundle {found}, not {digest}; publish it again")
+        download_bundle(store, prefix, name, digest, building)
+
+
+def download_bundle(store: ObjectStore, prefix: str, name: str, digest: str, directory: Path) -> None:
+    """Fill an empty directory with a published bundle and verify its files; arguments and errors as ``fetch_bundle``."""
+    source = release_prefix(prefix, name, digest)
+    store.download_file(join_key(source, MANIFEST_NAME), directory / MANIFEST_NAME)
+    manifest = parse_manifest((directory / MANIFEST_NAME).read_bytes(), f"{store.address}: {source}/{MANIFEST_NAME}")
+    for file in manifest.files:
+        path = directory / file.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        store.download_file(join_key(source, file.path), path)
+    _, found = verify_files(directory)
+    if found != digest:
+        raise IntegrityError(f"{store.address}: '{source}' holds bundle {found}, not {digest}; publish it again")

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +11,13 @@ from pathlib import Path
 from edgepress.contracts.config import ReleaseSettings
 from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.files import new_directory
-from edgepress.contracts.release import PUBLISHED_NAME, PublishedRelease, read_manifest
+from edgepress.contracts.release import PUBLISHED_NAME, PublishedRelease, read_manifest, release_prefix
 from edgepress.errors import EdgePressError
 from edgepress.release.bundle import build_bundle
+from edgepress.release.earlier import find_earlier
+from edgepress.release.fetch import download_bundle
 from edgepress.release.publish import publish_bundle
-from edgepress.storage import TASK_PATIENCE_S, join_key, open_store
+from edgepress.storage import join_key, open_store_for_task
 from edgepress.task import task, tell_figure
 from edgepress.telemetry import RELEASE
 
@@ -36,7 +39,8 @@ def release(
     """Bundle the judged nominee and publish it, complete or not at all.
 
     Refuses unless the verdict passed and is about this very model file and dataset. The bundle's directory appears only after the
-    bundle was published. Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
+    bundle was published. What an earlier attempt of the same run published is left as it is and becomes the output. Credentials come
+    from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 
     Args:
         name: of the pipeline's configuration; releases of one name are listed together.
@@ -52,7 +56,7 @@ def release(
     Prints the URI of the published bundle.
     """
     with _full_disk_named(output), new_directory(output) as bundle:
-        build_bundle(
+        manifest = build_bundle(
             bundle,
             name=name,
             run_id=run_id,
@@ -61,8 +65,16 @@ def release(
             dataset=dataset,
             golden_examples=settings.golden_examples,
         )
-        store, prefix = open_store(settings.uri, settings.endpoint_url, patience_s=TASK_PATIENCE_S)
-        published = publish_bundle(bundle, store, prefix)
+        store, prefix = open_store_for_task(settings.uri, settings.endpoint_url)
+        earlier = find_earlier(manifest, store, prefix)
+        if earlier is None:
+            published = publish_bundle(bundle, store, prefix)
+        else:
+            print(f"an earlier attempt of this run published {earlier}", flush=True)
+            shutil.rmtree(bundle)
+            bundle.mkdir()
+            download_bundle(store, prefix, name, earlier, bundle)
+            published = release_prefix(prefix, name, earlier)
     tell_figure(RELEASE, time.time())
     bucket = settings.uri.removeprefix("s3://").partition("/")[0]
     uri = f"s3://{bucket}/{published}"
@@ -76,7 +88,7 @@ def _record(run_folder: str, uri: str, bundle: Path) -> None:
     manifest, digest = read_manifest(bundle)
     record = PublishedRelease(uri=uri, digest=digest, manifest=manifest)
     try:
-        store, key = open_store(run_folder, patience_s=TASK_PATIENCE_S)
+        store, key = open_store_for_task(run_folder)
         store.put_bytes(join_key(key, PUBLISHED_NAME), record.model_dump_json(indent=2).encode() + b"\n")
     except EdgePressError as error:
         logger.warning("published as %s, but the run's folder does not tell: %s", uri, error)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
 from edgepress.contracts.run import run_key
 from edgepress.contracts.verdict import VERDICT_NAME
-from edgepress.storage import ObjectStore, join_key, open_store
+from edgepress.storage import ObjectStore, join_key, open_store_for_task
 
 
 def publish_summary(summary: Path, storage: str, name: str, last: LastVerdict) -> str:
@@ -32,7 +32,7 @@ def publish_summary(summary: Path, storage: str, name: str, last: LastVerdict) -
         ConfigError: ``storage`` names no store.
         StorageError: the store cannot be reached or refuses. The newest verdict is then as it was.
     """
-    store, prefix = open_store(storage)
+    store, prefix = open_store_for_task(storage)
     run = run_key(last.run_id)
     files = [path for path in summary.rglob("*") if path.is_file()]
     for path in sorted(files, key=lambda path: (path == summary / VERDICT_NAME, path)):

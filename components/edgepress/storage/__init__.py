@@ -1,7 +1,6 @@
 """Object storage: one protocol, and the stores that speak it."""
 
 from edgepress.storage.store import (
-    TASK_PATIENCE_S,
     ObjectStore,
     StoredObject,
     is_local,
@@ -9,11 +8,12 @@ from edgepress.storage.store import (
     join_uri,
     local_path,
     open_object,
+    open_object_for_task,
     open_store,
+    open_store_for_task,
 )
 
 __all__ = [
-    "TASK_PATIENCE_S",
     "ObjectStore",
     "StoredObject",
     "is_local",
@@ -21,5 +21,7 @@ __all__ = [
     "join_uri",
     "local_path",
     "open_object",
+    "open_object_for_task",
     "open_store",
+    "open_store_for_task",
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from edgepress.contracts.dataset import MANIFEST_NAME, DatasetAddress, DatasetDirectory, open_dataset, verify_dataset
 from edgepress.errors import DataError, IntegrityError, StorageError
 from edgepress.storage.folder import files_below
-from edgepress.storage.store import join_key, open_store
+from edgepress.storage.store import join_key, open_store_for_task
 
 FETCHED_NAME = "edgepress-datasets"
 """Folder for fetched datasets in the directory for temporary files. A pod's is its own, and goes with it."""
@@ -36,7 +36,7 @@ def store_dataset(dataset: DatasetDirectory, uri: str) -> str:
     Raises:
         StorageError: the store cannot be reached or refuses.
     """
-    store, prefix = open_store(uri)
+    store, prefix = open_store_for_task(uri)
     name = dataset.manifest.digest.removeprefix("sha256:")
     if not store.exists(join_key(prefix, name, MANIFEST_NAME)):
         files = sorted(path for path in dataset.path.rglob("*") if path.is_file())
@@ -64,7 +64,7 @@ def fetch_dataset(address: DatasetAddress) -> DatasetDirectory:
 
 
 def _download(address: str, place: Path) -> None:
-    store, key = open_store(address)
+    store, key = open_store_for_task(address)
     files = files_below(store, key, address)
     if MANIFEST_NAME not in files:
         raise StorageError(f"{address}: there is no dataset; was it removed from the store? Start a new run, which ingests it again")

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 
 from edgepress.contracts.digest import digest_bytes
 from edgepress.errors import IntegrityError
-from edgepress.storage.store import TASK_PATIENCE_S, join_key, join_uri, open_object, open_store
+from edgepress.storage.store import join_key, join_uri, open_object_for_task, open_store
 
 MAX_INLINE_BYTES = 500
 """Longer text travels as a file. Settings without lists are shorter, so a parameter is readable where KFP shows it."""
@@ -51,7 +51,7 @@ def read_settings(parameter: str) -> str:
     """
     if parameter.startswith("{") or parameter == "null":
         return parameter
-    store, key = open_object(parameter, patience_s=TASK_PATIENCE_S)
+    store, key = open_object_for_task(parameter)
     content = store.get_bytes(key)
     if digest_bytes(content).removeprefix("sha256:") != PurePosixPath(parameter).parent.name:
         raise IntegrityError(f"{parameter}: is not the file that was placed there; start the run again, which places it anew")

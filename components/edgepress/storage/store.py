@@ -100,6 +100,11 @@ def open_store(uri: str, endpoint_url: str | None = None, *, patience_s: float =
     return FilesystemStore(local_path(uri)), ""
 
 
+def open_store_for_task(uri: str, endpoint_url: str | None = None) -> tuple[ObjectStore, str]:
+    """``open_store`` for what a task cannot do without: it waits out a store that is away for up to ``TASK_PATIENCE_S``."""
+    return open_store(uri, endpoint_url, patience_s=TASK_PATIENCE_S)
+
+
 def open_object(uri: str, endpoint_url: str | None = None, *, patience_s: float = 0.0) -> tuple[ObjectStore, str]:
     """Open the store around one object, ``s3://bucket/key`` or the path of a local file; gives the store and the object's key.
 
@@ -114,6 +119,11 @@ def open_object(uri: str, endpoint_url: str | None = None, *, patience_s: float 
     if not key:
         raise ConfigError(f"{uri}: names no object; write s3://bucket/key or the path of a file")
     return store, key
+
+
+def open_object_for_task(uri: str) -> tuple[ObjectStore, str]:
+    """``open_object`` for what a task cannot do without, as ``open_store_for_task``."""
+    return open_object(uri, patience_s=TASK_PATIENCE_S)
 
 
 def is_local(uri: str) -> bool:

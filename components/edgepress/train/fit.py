@@ -1,11 +1,13 @@
 """The one fine-tuning loop: the baseline's training and every later stage that trains use it."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgepress.contracts.dataset import DatasetDirectory
+from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.contracts.training import TrainSettings
 from edgepress.errors import IntegrityError, ModelError
 from edgepress.models.keras import keras, set_seed, tf
@@ -59,7 +61,7 @@ def fit(
     Killed and called again with the same arguments, it goes on after its last finished epoch with all variables of the model and the
     optimizer as they were, the same order of examples and the same built-in augmentation. The result then differs from an uninterrupted one
     only as two uninterrupted ones do (threads add up in any order), except that what draws random numbers of its own, Dropout or the
-    module's ``augment``, draws others.
+    module's ``augment``, draws others. Called again after its last epoch, it trains nothing and gives the same model.
 
     Args:
         model: what is kept, and what is validated after each epoch.
@@ -73,7 +75,7 @@ def fit(
         counts_from_epoch: the kept epoch is chosen from this one (from 0) on, and early stopping counts from it; within ``epochs``.
         state: folder or ``s3://bucket/prefix`` for the state after each epoch; empty keeps none.
         started_from: digest of whatever else determines the training: initial weights, the user's hooks, a stage's own settings. A
-            state of other settings, data, architecture or origin is not taken.
+            state of other settings, data, architecture, origin or code (where the engine tells its digest) is not taken.
         log_dir: for TensorBoard.
 
     Raises:
@@ -95,19 +97,20 @@ def fit(
         model.compile(loss=loss, metrics=_metrics(user_module))
     optimizer.build(stepped.trainable_variables)
     tracked = _tracked_variables(model, stepped)
-    checkpoint = Checkpoint(state)
-    current = TrainingState(
+    checkpoint = Checkpoint(
+        state,
         fingerprint(
-            "1",
+            os.environ.get(CODE_DIGEST_VARIABLE, ""),
             settings.model_dump_json(),
             dataset.manifest.digest,
             model.to_json(),
             type(stepped).__name__,
             str(counts_from_epoch),
             started_from,
-        )
+        ),
     )
-    if (saved := checkpoint.load(current.fingerprint)) is not None:
+    current = TrainingState()
+    if (saved := checkpoint.load()) is not None:
         current = saved
         _restore(current, tracked, optimizer)
         print(f"going on after epoch {len(current.curves['loss'])}", flush=True)

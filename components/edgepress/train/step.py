@@ -50,7 +50,7 @@ def train(
     from edgepress.models.storage import save_model
     from edgepress.models.user_module import fetch_module
     from edgepress.train.baseline import adopt_baseline, train_baseline
-    from edgepress.train.checkpoint import Checkpoint
+    from edgepress.train.checkpoint import discard_states
 
     opened = fetch_dataset(dataset)
     with new_directory(output) as work:
@@ -67,4 +67,4 @@ def train(
         given: dict[str, JsonValue] = settings.model_dump(mode="json", by_alias=True)
         record = StageRecord(stage="train", settings=given, facts=made.facts, curves=made.curves, duration_s=time.monotonic() - started)
         write_candidate(work, CandidateRecord(recipe=recipe, dataset_digest=opened.manifest.digest, trace=(record,)))
-    Checkpoint(state).discard()
+    discard_states(state)

@@ -146,6 +146,25 @@ def test_each_client_reaches_exactly_its_servers() -> None:
     }
 
 
+@pytest.mark.parametrize(("overlay", "expected"), [("local", set()), ("production", {"edgepress-trigger", "edgepress-receiver"})])
+def test_kubeflow_lets_in_who_asks_pipelines_where_it_has_policies(overlay: str, expected: set[str]) -> None:
+    """And where it has none, none is added: a pod that one policy selects is shut to everybody whom none names."""
+    manifests = render(overlay)
+    in_kubeflow = [policy for policy in of_kind(manifests, "NetworkPolicy") if policy["metadata"]["namespace"] == "kubeflow"]
+    admitted = {
+        template["metadata"]["labels"]["app.kubernetes.io/name"]
+        for _, template in pod_templates(manifests)
+        for policy in in_kubeflow
+        for rule in policy["spec"]["ingress"]
+        for peer in rule["from"]
+        if selects(policy["spec"]["podSelector"], {"app": "ml-pipeline"})
+        and meets(peer, "kubeflow", template["namespace"], template["metadata"]["labels"])
+        and {"protocol": "TCP", "port": 8888} in rule["ports"]
+    }
+    assert admitted == expected
+    assert (in_kubeflow == []) == (expected == set())
+
+
 def key(manifest: Manifest) -> tuple[str, str]:
     return manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 

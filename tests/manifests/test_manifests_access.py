@@ -24,7 +24,8 @@ ALLOWED_RULES: dict[str, list[dict[str, Any]]] = {
 USED_ELSEWHERE = {"edgepress-runner"}
 """ServiceAccounts of pods that Kubeflow Pipelines makes."""
 
-ANYWHERE = "0.0.0.0/0"
+ANYWHERE = {"0.0.0.0/0", "::/0"}
+"""Every address, of IPv4 and of IPv6."""
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -105,10 +106,11 @@ def test_every_policy_names_peers_and_ports(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_only_tls_ports_are_open_to_any_address(overlay: str) -> None:
     for policy in of_kind(render(overlay), "NetworkPolicy"):
-        assert ANYWHERE not in str(policy["spec"].get("ingress", []))
+        assert "ipBlock" not in str(policy["spec"].get("ingress", []))
         for rule in policy["spec"].get("egress", []):
-            if ANYWHERE in str(rule["to"]):
-                assert {port["port"] for port in rule["ports"]} <= {443, 6443}, policy["metadata"]["name"]
+            blocks = {peer["ipBlock"]["cidr"] for peer in rule["to"] if "ipBlock" in peer}
+            assert blocks in (set(), ANYWHERE), f"{policy['metadata']['name']}: a cluster may have addresses of either kind"
+            assert not blocks or {port["port"] for port in rule["ports"]} <= {443, 6443}, policy["metadata"]["name"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

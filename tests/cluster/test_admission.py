@@ -45,7 +45,7 @@ def test_every_own_namespace_enforces_restricted(cluster: Cluster, installation:
 
 @pytest.mark.parametrize("installation", ["production"], indirect=True)
 def test_a_profile_s_namespace_keeps_the_label_that_kubeflow_admits_it_by(cluster: Cluster, installation: Installation) -> None:
-    """The profile controller made it beforehand. Two managers of one label are a conflict, and forcing it shuts the pods out of Kubeflow."""
+    """The profile controller made it beforehand. Two managers of one label are a conflict; forcing it shuts the pods out of Kubeflow."""
     label = {"app.kubernetes.io/part-of": "kubeflow-profile"}
     name = f"profile-{cluster.suffix}"
     ours = next(m for m in installation.of_kind("Namespace") if m["metadata"]["name"] == installation.namespaces["edgepress-runs"])

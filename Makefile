@@ -41,7 +41,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  echo "Creating $(VENV) with $$($$python --version)."; \
 	  $$python -m venv --clear $(VENV) || exit 1; \
 	fi
-	@echo "Installing the packages of constraints.txt into $(VENV): about 2.5 GB, some minutes the first time."
+	@echo "Installing the packages of constraints.txt into $(VENV): about 3 GB, some minutes the first time."
 	@$(PIP) install -c constraints.txt setuptools wheel
 	@$(PIP) install -c constraints.txt --no-build-isolation --editable '.[$(EXTRAS)]'
 	@touch $@

@@ -43,6 +43,18 @@ def test_every_own_namespace_enforces_restricted(cluster: Cluster, installation:
         assert live["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted", identity(manifest)
 
 
+@pytest.mark.parametrize("installation", ["production"], indirect=True)
+def test_a_profile_s_namespace_keeps_the_label_that_kubeflow_admits_it_by(cluster: Cluster, installation: Installation) -> None:
+    """The profile controller made it beforehand. Two managers of one label are a conflict; forcing it shuts the pods out of Kubeflow."""
+    label = {"app.kubernetes.io/part-of": "kubeflow-profile"}
+    name = f"profile-{cluster.suffix}"
+    ours = next(m for m in installation.of_kind("Namespace") if m["metadata"]["name"] == installation.namespaces["edgepress-runs"])
+    with cluster.removing([name]):
+        cluster.api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": label}})
+        applied = cluster.api.apply(ours | {"metadata": ours["metadata"] | {"name": name}}).body
+    assert label.items() <= applied["metadata"]["labels"].items()
+
+
 def test_the_pods_of_every_workload_are_admitted(cluster: Cluster, installation: Installation) -> None:
     assert installation.pods()
     for pod in installation.pods():

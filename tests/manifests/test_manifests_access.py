@@ -24,7 +24,8 @@ ALLOWED_RULES: dict[str, list[dict[str, Any]]] = {
 USED_ELSEWHERE = {"edgepress-runner"}
 """ServiceAccounts of pods that Kubeflow Pipelines makes."""
 
-ANYWHERE = "0.0.0.0/0"
+ANYWHERE = {"0.0.0.0/0", "::/0"}
+"""Every address, of IPv4 and of IPv6."""
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -105,10 +106,11 @@ def test_every_policy_names_peers_and_ports(overlay: str) -> None:
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_only_tls_ports_are_open_to_any_address(overlay: str) -> None:
     for policy in of_kind(render(overlay), "NetworkPolicy"):
-        assert ANYWHERE not in str(policy["spec"].get("ingress", []))
+        assert "ipBlock" not in str(policy["spec"].get("ingress", []))
         for rule in policy["spec"].get("egress", []):
-            if ANYWHERE in str(rule["to"]):
-                assert {port["port"] for port in rule["ports"]} <= {443, 6443}, policy["metadata"]["name"]
+            blocks = {peer["ipBlock"]["cidr"] for peer in rule["to"] if "ipBlock" in peer}
+            assert blocks in (set(), ANYWHERE), f"{policy['metadata']['name']}: a cluster may have addresses of either kind"
+            assert not blocks or {port["port"] for port in rule["ports"]} <= {443, 6443}, policy["metadata"]["name"]
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
@@ -144,6 +146,25 @@ def test_each_client_reaches_exactly_its_servers() -> None:
         ("edgepress-receiver", "edgepress-seaweedfs", 8333),
         ("edgepress-trigger", "edgepress-pushgateway", 9091),
     }
+
+
+@pytest.mark.parametrize(("overlay", "expected"), [("local", set()), ("production", {"edgepress-trigger", "edgepress-receiver"})])
+def test_kubeflow_lets_in_who_asks_pipelines_where_it_has_policies(overlay: str, expected: set[str]) -> None:
+    """And where it has none, none is added: a pod that one policy selects is shut to everybody whom none names."""
+    manifests = render(overlay)
+    in_kubeflow = [policy for policy in of_kind(manifests, "NetworkPolicy") if policy["metadata"]["namespace"] == "kubeflow"]
+    admitted = {
+        template["metadata"]["labels"]["app.kubernetes.io/name"]
+        for _, template in pod_templates(manifests)
+        for policy in in_kubeflow
+        for rule in policy["spec"]["ingress"]
+        for peer in rule["from"]
+        if selects(policy["spec"]["podSelector"], {"app": "ml-pipeline"})
+        and meets(peer, "kubeflow", template["namespace"], template["metadata"]["labels"])
+        and {"protocol": "TCP", "port": 8888} in rule["ports"]
+    }
+    assert admitted == expected
+    assert (in_kubeflow == []) == (expected == set())
 
 
 def key(manifest: Manifest) -> tuple[str, str]:

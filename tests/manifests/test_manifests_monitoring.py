@@ -16,7 +16,7 @@ from tests.manifests.promql import references
 from tests.manifests.rendered import MANIFESTS, of_kind, promtool, render
 
 ALERTS = MANIFESTS / "components" / "monitoring" / "alerts.yaml"
-ALERT_CASES = Path(__file__).parent / "alert_cases.yaml"
+ALERT_CASES = sorted(Path(__file__).parent.glob("alert_cases*.yaml"))
 
 METRICS = {metric.name: metric for metric in telemetry.METRICS}
 OTHERS_METRICS = {"up": {"pipeline"}, "push_time_seconds": {"pipeline"}, "push_failure_time_seconds": {"pipeline"}}
@@ -61,15 +61,16 @@ def test_promtool_finds_nothing_wrong_with_the_alerts(tmp_path: Path) -> None:
     assert f"{len(alerts())} rules found" in checked.stdout
 
 
-def test_alerts_fire_when_they_should(tmp_path: Path) -> None:
+@pytest.mark.parametrize("cases", ALERT_CASES, ids=lambda cases: cases.stem)
+def test_alerts_fire_when_they_should(cases: Path, tmp_path: Path) -> None:
     (tmp_path / "alerts.yaml").write_text(yaml.safe_dump({"groups": alert_groups()}))
-    cases = shutil.copy(ALERT_CASES, tmp_path)
-    tested = promtool("test", "rules", cases)
+    tested = promtool("test", "rules", shutil.copy(cases, tmp_path))
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
-    cases = [case for test in yaml.safe_load(ALERT_CASES.read_text())["tests"] for case in test["alert_rule_test"]]
+    tests = [test for cases in ALERT_CASES for test in yaml.safe_load(cases.read_text())["tests"]]
+    cases = [case for test in tests for case in test["alert_rule_test"]]
     fires = {case["alertname"] for case in cases if case.get("exp_alerts")}
     quiet = {case["alertname"] for case in cases if not case.get("exp_alerts")}
     assert fires == quiet == {rule["alert"] for rule in alerts()}

@@ -21,6 +21,16 @@ def test_every_namespace_is_restricted(overlay: str) -> None:
         assert {labels[f"pod-security.kubernetes.io/{mode}"] for mode in MODES} == {"restricted"}
 
 
+def test_a_profile_s_namespace_gets_labels_of_pod_security_alone() -> None:
+    """Any other is the profile controller's; Kubeflow's policies admit pods by it."""
+    (labels,) = [
+        namespace["metadata"]["labels"]
+        for namespace in of_kind(render("production"), "Namespace")
+        if namespace["metadata"]["name"] == "edgepress-runs"
+    ]
+    assert set(labels) == {f"pod-security.kubernetes.io/{mode}" for mode in MODES}
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_every_pod_is_restricted(overlay: str) -> None:
     """https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, and a root filesystem that cannot be written."""

@@ -8,7 +8,6 @@ import pytest
 from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import EXIT_WRONG_INPUT, ConfigError
 from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.starter import write_starter
 
 CONFIGS = Path(__file__).resolve().parents[2] / "pipelines" / "edgepress_pipelines" / "configs"
 
@@ -59,35 +58,6 @@ def test_bundled_configurations_are_valid_and_have_four_recipes(name: str) -> No
 def test_overrides_named_in_the_comments_of_a_bundled_configuration_work(name: str) -> None:
     overrides = re.findall(r"--set (\S+=\S+)", (CONFIGS / name).read_text())
     load_config(CONFIGS / name, overrides)
-
-
-def test_the_starter_is_valid_and_so_are_its_commented_keys(tmp_path: Path) -> None:
-    write_starter(tmp_path)
-    config_path = tmp_path / "config.yaml"
-    assert load_config(config_path).baseline.module == str(tmp_path / "model.py")
-    text = config_path.read_text()
-    for line in (
-        "# train_examples: 500 ",
-        "# augment: shift",
-        "# early_stopping_patience: 5",
-        "# latency_p95_ms: {max: 5.0}",
-    ):
-        assert line in text
-        text = text.replace(line, line.removeprefix("# "))
-    text = re.sub(r"^  # (- recipe: student|  .+)", r"  \1", text, flags=re.MULTILINE)  # the fourth recipe
-    text = re.sub(r"^# (release:|  uri:|  endpoint_url:)", r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^# (schedule:|  cron:)", r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^  # (kubeflow:|  [a-z_]+:)", r"  \1", text, flags=re.MULTILINE)
-    write(tmp_path, text, "config.yaml")
-    config = load_config(config_path)
-    assert config.recipes[-1].distill is not None
-    assert config.recipes[-1].distill.student is not None
-    assert config.gate.latency_p95_ms.max == 5.0
-    assert config.release.endpoint_url == "https://s3.example.com"
-    assert config.schedule is not None
-    assert config.resources.kubeflow.storage_uri == "s3://my-bucket/edgepress"
-    assert config.resources.kubeflow.trainer.accelerator is not None
-    assert config.resources.kubeflow.node_selector == {"kubernetes.io/arch": "amd64"}
 
 
 def test_a_configuration_survives_json() -> None:

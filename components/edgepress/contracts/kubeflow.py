@@ -134,7 +134,7 @@ class KubeflowSettings(StrictModel):
         storage_uri: ``s3://bucket/prefix`` for what outlives a task's pod: checkpoints, uses of test splits, uploaded inputs and each run's
             folder. The release goes to ``release.uri``.
         credentials_secret: Secret in that namespace with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and, for a store other than Amazon's,
-            AWS_ENDPOINT_URL_S3 as a pod reaches it.
+            AWS_ENDPOINT_URL_S3 as a pod reaches it; AWS_DEFAULT_REGION where the store asks for one.
         settings_config_map: optional ConfigMap of the installation with EDGEPRESS_PUSHGATEWAY_URL.
         parallelism: recipes at the same time.
         trainer, evaluator, releaser: what pods of each image ask for; given anew for each run, but for ``timeout_s``.

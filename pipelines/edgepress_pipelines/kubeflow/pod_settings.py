@@ -27,8 +27,8 @@ USER_ID = 65532
 RUN_ID_FIELD = "metadata.labels['pipeline/runid']"
 """KFP labels every pod of a run with the run's identifier."""
 
-ENDPOINT_VARIABLE = "AWS_ENDPOINT_URL_S3"
-"""Absent from the Secret where the store is Amazon's own."""
+OPTIONAL_CREDENTIALS = ("AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
+"""Keys that the Secret may lack: the endpoint where the store is Amazon's own, the region where it is us-east-1 or the store has none."""
 
 
 RETRIES = 2
@@ -96,7 +96,7 @@ class PodSettings:
             kubernetes.add_pod_label(task, key, value)
         kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, RUN_ID_FIELD)
         kubernetes.use_secret_as_env(task, parameters.credentials_secret, {name: name for name in REQUIRED_CREDENTIALS})
-        kubernetes.use_secret_as_env(task, parameters.credentials_secret, {ENDPOINT_VARIABLE: ENDPOINT_VARIABLE}, optional=True)
+        kubernetes.use_secret_as_env(task, parameters.credentials_secret, {name: name for name in OPTIONAL_CREDENTIALS}, optional=True)
         kubernetes.use_config_map_as_env(task, parameters.settings_config_map, {PUSHGATEWAY_VARIABLE: PUSHGATEWAY_VARIABLE}, optional=True)
         kubernetes.add_node_selector_json(task, parameters.node_selector)
         kubernetes.add_toleration_json(task, parameters.tolerations)

@@ -100,7 +100,7 @@ class _Reader:
                 return self._mapping(node, path)
             if isinstance(node, yaml.SequenceNode):
                 return self._list(node, path)
-            return self._scalar(node)
+            return self._scalar(node, path)
         finally:
             self._open.discard(id(node))
 
@@ -113,7 +113,7 @@ class _Reader:
             if key_node.tag == "tag:yaml.org,2002:merge":
                 merged = self._merge(value_node, path) | merged
                 continue
-            key = self._scalar(key_node) if isinstance(key_node, yaml.ScalarNode) else None
+            key = self._scalar(key_node, path) if isinstance(key_node, yaml.ScalarNode) else None
             if not isinstance(key, str):
                 shown = repr(key_node.value) if isinstance(key_node, yaml.ScalarNode) else "a list or mapping"
                 raise self._error(key_node, f"a key must be text, not {shown}; quote it")
@@ -141,7 +141,7 @@ class _Reader:
         self._expect_tag(node, "seq")
         return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
 
-    def _scalar(self, node: yaml.Node) -> JsonValue:
+    def _scalar(self, node: yaml.Node, path: KeyPath) -> JsonValue:
         kind = node.tag.removeprefix("tag:yaml.org,2002:")
         text: str = node.value
         try:
@@ -155,7 +155,7 @@ class _Reader:
                 case "float":
                     number = float(text.lower().replace(".nan", "nan").replace(".inf", "inf"))
                     if not math.isfinite(number):  # JSON, in which parameters travel, knows neither
-                        raise self._error(node, f"{text} is not a finite number; no key takes infinity or not-a-number")
+                        raise self._error(node, f"{'.'.join(map(str, path)) or text}: must be a finite number")
                     return number
                 case "str" | "merge":
                     text.encode()  # half of a surrogate pair, which an escape can make, is a ValueError

@@ -127,10 +127,11 @@ def test_every_task_but_the_exit_handler_is_tried_again_within_a_time_that_its_a
         }, name
 
 
-def test_credentials_are_required_but_the_endpoint_and_the_settings_are_not(documents: Documents) -> None:
+def test_credentials_are_required_but_endpoint_region_and_settings_are_not(documents: Documents) -> None:
     for task, pod in pods(documents).items():
         variables = {entry["envVar"]: secret["optional"] for secret in pod["secretAsEnv"] for entry in secret["keyToEnv"]}
-        assert variables == {"AWS_ACCESS_KEY_ID": False, "AWS_SECRET_ACCESS_KEY": False, "AWS_ENDPOINT_URL_S3": True}, task
+        required = {"AWS_ACCESS_KEY_ID": False, "AWS_SECRET_ACCESS_KEY": False}
+        assert variables == required | {"AWS_ENDPOINT_URL_S3": True, "AWS_DEFAULT_REGION": True}, task
         (config_map,) = pod["configMapAsEnv"]
         assert config_map["optional"]
         assert config_map["keyToEnv"] == [{"configMapKey": "EDGEPRESS_PUSHGATEWAY_URL", "envVar": "EDGEPRESS_PUSHGATEWAY_URL"}]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.errors import InputError, StorageError
+from edgepress.errors import StorageError
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.filesystem import FilesystemStore
@@ -193,7 +193,7 @@ def test_a_token_file_that_stays_empty_ends_the_following(submitted: Submitted, 
     token.write_text("t0ken")
     connection = connect(submitted.kfp, token_file=token)
     token.write_text("")
-    with pytest.raises(InputError, match="token"):
+    with pytest.raises(KubeflowError, match="token"):
         follow_run(connection, submitted.run, submitted.workdir, Listener(), replace(PACE, lost_limit_s=0.1))
 
 

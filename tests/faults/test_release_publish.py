@@ -101,7 +101,8 @@ def test_a_fault_at_any_upload_leaves_a_whole_release_or_none(
     fault: Fault,
     dead_afterwards: bool,
 ) -> None:
-    monkeypatch.setattr("edgepress.storage.s3.ATTEMPTS", 1)  # retries would hide the fault; another test has them
+    monkeypatch.setattr("edgepress.storage.s3_client.ATTEMPTS", 1)  # retries would hide the fault; another test has them
+    monkeypatch.setattr("edgepress.storage.s3.ATTEMPTS", 1)
     for at_put in range(1, OBJECTS + 1):
         empty(store)
         proxy.plan = Plan(fault, at_put, dead_afterwards)
@@ -168,6 +169,7 @@ def test_a_publication_that_is_repeated_under_faults_stays_whole(
     store: ObjectStore, proxy: S3Proxy, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What readers already rely on is not removed when publishing it again fails."""
+    monkeypatch.setattr("edgepress.storage.s3_client.ATTEMPTS", 1)
     monkeypatch.setattr("edgepress.storage.s3.ATTEMPTS", 1)
     target = publish_bundle(bundle, store, "releases")
     store.delete(f"{target}/verdict.json")

@@ -10,7 +10,7 @@ from edgepress.errors import StorageError
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.filesystem import FilesystemStore
-from edgepress.storage.s3 import ATTEMPTS
+from edgepress.storage.s3_client import ATTEMPTS
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.follow import follow_run
 from edgepress_pipelines.kubeflow.run_folder import RunFolder

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edgepress.contracts.digest import digest_file
 from edgepress.errors import ConfigError, StorageError
 from edgepress.storage import ObjectStore, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
@@ -103,6 +104,17 @@ def test_more_keys_than_a_page_are_listed(server: EmbeddedStore, monkeypatch: py
     assert store.list_keys("k/") == keys
 
 
+def test_a_large_file_is_sent_in_parts_and_arrives_whole(server: EmbeddedStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgepress.storage.s3.PART_BYTES", 5 << 20)  # the smallest that S3 takes
+    (tmp_path / "large").write_bytes(bytes(range(256)) * (11 << 12))
+    store, _ = open_store("s3://parts")
+    store.put_file("large", tmp_path / "large")
+    (entry,) = store.list_objects("large")
+    assert entry.size_bytes == 11 << 20
+    assert entry.etag.strip('"').endswith("-3")  # S3's mark of an object of three parts
+    assert store.digest("large") == digest_file(tmp_path / "large")
+
+
 KEYS = st.lists(st.sampled_from(["a", "b", "cc", "d.e"]), min_size=1, max_size=3).map("/".join)
 
 
@@ -159,7 +171,8 @@ def assert_refused(message: str, uri: str = "s3://contract/x", endpoint_url: str
 def test_an_endpoint_that_refuses_connections() -> None:
     with only(AN_ACCOUNT):
         assert_refused(
-            r"cannot be reached after 3 attempts .*check endpoint_url and the network", endpoint_url=f"http://127.0.0.1:{closed_port()}"
+            r"cannot be reached after 3 attempts .*check endpoint_url or AWS_ENDPOINT_URL_S3, and the network",
+            endpoint_url=f"http://127.0.0.1:{closed_port()}",
         )
 
 
@@ -186,10 +199,15 @@ def test_credentials_that_are_not_enough(server: EmbeddedStore, credentials: dic
         assert_refused(message, endpoint_url=server.endpoint_url)
 
 
+def test_a_profile_that_is_not_there_is_named(server: EmbeddedStore) -> None:
+    with only({"AWS_PROFILE": "nope"}), pytest.raises(ConfigError, match=r"^AWS_PROFILE: .*nope.* correct it, or unset it"):
+        open_store("s3://contract", server.endpoint_url)
+
+
 def test_a_missing_bucket_is_made_in_the_embedded_store_only(server: EmbeddedStore) -> None:
     own = {name: value for name, value in server.environment.items() if name != "EDGEPRESS_EMBEDDED_STORE"}
     with only(own):
-        assert_refused(r"there is no such bucket; create it, or correct the URI", "s3://absent/x", server.endpoint_url)
+        assert_refused(r"there is no such bucket; create it, or correct the s3:// address", "s3://absent/x", server.endpoint_url)
         with pytest.raises(StorageError, match="no such bucket"):
             open_store("s3://absent/x", server.endpoint_url)[0].exists("k")
     open_store("s3://absent/x")[0].put_bytes("k", b"x")

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from edgepress.errors import StorageError
-from edgepress.storage.s3 import EMBEDDED_ACCESS_KEY_VARIABLE, EMBEDDED_ENDPOINT_VARIABLE, EMBEDDED_SECRET_KEY_VARIABLE, answers_to
+from edgepress.storage.s3_client import EMBEDDED_ACCESS_KEY_VARIABLE, EMBEDDED_ENDPOINT_VARIABLE, EMBEDDED_SECRET_KEY_VARIABLE, answers_to
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 45.0

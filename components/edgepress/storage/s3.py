@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
-import boto3
-from botocore.config import Config
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -20,34 +19,24 @@ from botocore.exceptions import (
     HTTPClientError,
     IncompleteReadError,
     NoCredentialsError,
-    PartialCredentialsError,
     ResponseStreamingError,
 )
 
 from edgepress.errors import ConfigError, StorageError
+from edgepress.storage.s3_client import ATTEMPTS, CREDENTIALS, EMBEDDED_ENDPOINT_VARIABLE, connect
 from edgepress.storage.store import StoredObject
-
-EMBEDDED_ENDPOINT_VARIABLE = "EDGEPRESS_EMBEDDED_STORE"
-"""Set by the embedded store to its endpoint. Only there does a missing bucket get created: elsewhere it may be a spelling mistake."""
-
-EMBEDDED_ACCESS_KEY_VARIABLE = "EDGEPRESS_EMBEDDED_ACCESS_KEY_ID"
-EMBEDDED_SECRET_KEY_VARIABLE = "EDGEPRESS_EMBEDDED_SECRET_ACCESS_KEY"  # noqa: S105 - a name
-"""Credentials for the embedded store's endpoint alone, so that AWS_* stay the user's own, for the data sources."""
-
-CONNECT_TIMEOUT_S = 3
-READ_TIMEOUT_S = 20
-ATTEMPTS = 3
-"""With the timeouts above, an endpoint that swallows packets is given up after about 12 s, one that never answers after 65 s."""
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 15.0
 """Between two tries of a patient store the pause doubles up to the longest, each varied by half so that tasks do not return in step."""
+
+PART_BYTES = 256 << 20
+"""Larger files are sent in parts of this size; S3 takes 10,000 of them."""
 
 KEYS_PER_PAGE = 1000
 """The most that S3 lists in one answer."""
 
 _CHUNK_BYTES = 1 << 20
 
-_CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 _WRONG_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId", "TokenRefreshRequired"}
 )
@@ -70,7 +59,7 @@ class S3Store:
             raise ConfigError(f"endpoint_url: '{endpoint_url}' is not a URL such as https://s3.example.org")
         self._bucket = bucket
         self._patience_s = patience_s
-        self._client = self._connect(endpoint_url)
+        self._client = connect(endpoint_url)
         self._endpoint: str = self._client.meta.endpoint_url
         if os.environ.get(EMBEDDED_ENDPOINT_VARIABLE) == self._endpoint:
             self._create_bucket()
@@ -80,9 +69,12 @@ class S3Store:
         return f"{self._endpoint}, bucket '{self._bucket}'"
 
     def put_file(self, key: str, path: Path) -> None:
+        # In parts where it is large: one request takes 5 GiB at most. The object appears when the last part is there.
+        parts = TransferConfig(multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, use_threads=False)
+
         def write() -> None:
             with path.open("rb") as file:
-                self._client.put_object(Bucket=self._bucket, Key=key, Body=file)
+                self._client.upload_fileobj(file, self._bucket, key, Config=parts)
 
         self._try(key, write)
 
@@ -163,37 +155,6 @@ class S3Store:
     def delete(self, key: str) -> None:
         self._try(key, lambda: self._client.delete_object(Bucket=self._bucket, Key=key))
 
-    @staticmethod
-    def _connect(endpoint_url: str | None) -> Any:
-        session = boto3.session.Session()
-        own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        loopback = own_endpoint is not None and urlsplit(own_endpoint).hostname in ("127.0.0.1", "::1", "localhost")
-        config = Config(
-            connect_timeout=CONNECT_TIMEOUT_S,
-            read_timeout=READ_TIMEOUT_S,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-            # A server of one's own seldom has a DNS name per bucket, and not every one knows Amazon's newer checksum trailers.
-            s3={"addressing_style": "path" if own_endpoint else "auto"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            proxies={} if loopback else None,
-        )
-        region = session.region_name or "us-east-1"
-        access_key, secret_key = _own_credentials(endpoint_url)
-        try:
-            return session.client(
-                "s3",
-                endpoint_url=endpoint_url,
-                region_name=region,
-                config=config,
-                aws_access_key_id=access_key,
-                aws_secret_access_key=secret_key,
-            )
-        except PartialCredentialsError as error:
-            raise StorageError(f"{own_endpoint or 'S3'}: the credentials are incomplete; set both {_CREDENTIALS}") from error
-        except (BotoCoreError, ValueError) as error:
-            raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({_one_line(error)})") from error
-
     def _create_bucket(self) -> None:
         def create() -> None:
             try:
@@ -230,11 +191,11 @@ class S3Store:
         if isinstance(error, ClientError):
             return StorageError(f"{self.address}: {self._refusal(error, key)}")
         if isinstance(error, NoCredentialsError | CredentialRetrievalError):
-            return StorageError(f"{self.address}: there are no credentials; set {_CREDENTIALS}")
+            return StorageError(f"{self.address}: there are no credentials; set {CREDENTIALS}")
         if isinstance(error, ConnectionError | HTTPClientError):
             return StorageError(
                 f"{self.address}: the endpoint cannot be reached after {self._tried} ({type(error).__name__}); "
-                f"check endpoint_url and the network"
+                f"check endpoint_url or AWS_ENDPOINT_URL_S3, and the network"
             )
         return StorageError(f"{self.address}: '{key}' failed ({_one_line(error)})")
 
@@ -247,9 +208,9 @@ class S3Store:
         if code in ("AccessDenied", "403", "AllAccessDisabled"):
             return f"access denied to '{key}' for this access key; grant it reading, writing, listing and deleting on this bucket"
         if code in _WRONG_CREDENTIALS:
-            return f"the credentials were not accepted ({code}); check {_CREDENTIALS}"
+            return f"the credentials were not accepted ({code}); check {CREDENTIALS}"
         if code == "NoSuchBucket":
-            return "there is no such bucket; create it, or correct the URI"
+            return "there is no such bucket; create it, or correct the s3:// address"
         if code in ("NoSuchKey", "404"):
             return f"there is no '{key}'"
         if code in _OVERLOADED:
@@ -274,30 +235,5 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "unknown"))
 
 
-def _own_credentials(endpoint_url: str | None) -> tuple[str | None, str | None]:
-    """Key and secret of the embedded store, when that is where the endpoint is; otherwise botocore looks for the user's."""
-    if endpoint_url is None or os.environ.get(EMBEDDED_ENDPOINT_VARIABLE) != endpoint_url:
-        return None, None
-    return os.environ.get(EMBEDDED_ACCESS_KEY_VARIABLE), os.environ.get(EMBEDDED_SECRET_KEY_VARIABLE)
-
-
 def _one_line(text: object) -> str:
     return " ".join(str(text).split())
-
-
-def answers_to(endpoint_url: str, access_key: str, secret_key: str) -> bool:
-    """Whether a server answers there, within a second, and takes these credentials."""
-    config = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1}, proxies={})
-    client = boto3.session.Session().client(
-        "s3",
-        endpoint_url=endpoint_url,
-        region_name="us-east-1",
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-        config=config,
-    )
-    try:
-        client.list_buckets()
-    except (BotoCoreError, ClientError):
-        return False
-    return True

@@ -1,0 +1,88 @@
+"""Clients for S3: how long they wait, and whose credentials they use."""
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, ProfileNotFound
+
+from edgepress.errors import ConfigError, StorageError
+
+EMBEDDED_ENDPOINT_VARIABLE = "EDGEPRESS_EMBEDDED_STORE"
+"""Set by the embedded store to its endpoint. Only there does a missing bucket get created: elsewhere it may be a spelling mistake."""
+
+EMBEDDED_ACCESS_KEY_VARIABLE = "EDGEPRESS_EMBEDDED_ACCESS_KEY_ID"
+EMBEDDED_SECRET_KEY_VARIABLE = "EDGEPRESS_EMBEDDED_SECRET_ACCESS_KEY"  # noqa: S105 - a name
+"""Credentials for the embedded store's endpoint alone, so that AWS_* stay the user's own, for the data sources."""
+
+CONNECT_TIMEOUT_S = 3
+READ_TIMEOUT_S = 20
+ATTEMPTS = 3
+"""With the timeouts above, an endpoint that swallows packets is given up after about 12 s, one that never answers after 65 s."""
+
+CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+
+def connect(endpoint_url: str | None) -> Any:
+    """A client of botocore's. Contacts nobody.
+
+    Raises:
+        ConfigError: the endpoint or the profile cannot be used.
+        StorageError: only one half of the credentials is given.
+    """
+    own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    loopback = own_endpoint is not None and urlsplit(own_endpoint).hostname in ("127.0.0.1", "::1", "localhost")
+    config = Config(
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        # A server of one's own seldom has a DNS name per bucket, and not every one knows Amazon's newer checksum trailers.
+        s3={"addressing_style": "path" if own_endpoint else "auto"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        proxies={} if loopback else None,
+    )
+    access_key, secret_key = _own_credentials(endpoint_url)
+    try:
+        session = boto3.session.Session()
+        return session.client(
+            "s3",
+            endpoint_url=endpoint_url,
+            region_name=session.region_name or "us-east-1",
+            config=config,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
+        )
+    except PartialCredentialsError as error:
+        raise StorageError(f"{own_endpoint or 'S3'}: the credentials are incomplete; set both {CREDENTIALS}") from error
+    except ProfileNotFound as error:
+        raise ConfigError(f"AWS_PROFILE: {' '.join(str(error).split())}; correct it, or unset it and set {CREDENTIALS}") from error
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({' '.join(str(error).split())})") from error
+
+
+def _own_credentials(endpoint_url: str | None) -> tuple[str | None, str | None]:
+    """Key and secret of the embedded store, when that is where the endpoint is; otherwise botocore looks for the user's."""
+    if endpoint_url is None or os.environ.get(EMBEDDED_ENDPOINT_VARIABLE) != endpoint_url:
+        return None, None
+    return os.environ.get(EMBEDDED_ACCESS_KEY_VARIABLE), os.environ.get(EMBEDDED_SECRET_KEY_VARIABLE)
+
+
+def answers_to(endpoint_url: str, access_key: str, secret_key: str) -> bool:
+    """Whether a server answers there, within a second, and takes these credentials."""
+    config = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 1}, proxies={})
+    client = boto3.session.Session().client(
+        "s3",
+        endpoint_url=endpoint_url,
+        region_name="us-east-1",
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=config,
+    )
+    try:
+        client.list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True

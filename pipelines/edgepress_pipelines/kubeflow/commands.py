@@ -66,8 +66,11 @@ def submit(
     from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
     from edgepress_pipelines.kubeflow.package import compiled
     from edgepress_pipelines.kubeflow.submit import submit_run
+    from edgepress_pipelines.workdir import Workdir
 
     check(settings, connection, kube_context, no_cluster_check)
+    if wait:
+        Workdir(workdir)  # what is wrong with it is told before anything is started
     fingerprint = take_fingerprint(settings, lock, dataset=None if is_on_data_volume(settings) else digest_dataset(settings))
     with compiled(settings, lock, fingerprint) as package:
         submitted = submit_run(settings, connection, package)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import kfp_server_api
 
 from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.transport import ApiClient, Credential, Patience
+from edgepress_pipelines.kubeflow.transport import ApiClient, Credential, Patience, Tell
 from edgepress_pipelines.kubeflow.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
@@ -29,6 +29,7 @@ class ConnectionSettings:
         cookie_file: a session cookie as ``name=value``, for gateways that log users in.
         ca_file: PEM certificates to trust instead of the public authorities.
         patience: time limits and attempts of each request.
+        tell: is given one line when something keeps the user waiting.
     """
 
     host: str | None = None
@@ -37,6 +38,7 @@ class ConnectionSettings:
     cookie_file: Path | None = None
     ca_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
+    tell: Tell = lambda _: None
 
 
 class Connection:
@@ -53,6 +55,7 @@ class Connection:
     def __init__(self, settings: ConnectionSettings, before_request: Callable[[], None] = lambda: None) -> None:
         self.host = _host(settings.host)
         self.patience = settings.patience
+        self.tell = settings.tell
         self.namespace = settings.namespace
         configuration = kfp_server_api.Configuration(host=self.host)
         if settings.ca_file is not None:

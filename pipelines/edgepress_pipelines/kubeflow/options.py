@@ -77,7 +77,9 @@ def connect(
     """A connection as the options say; nobody has been contacted yet."""
     from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 
-    return Connection(ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file))
+    return Connection(
+        ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file, tell=tell)
+    )
 
 
 def tell(line: str) -> None:

@@ -9,10 +9,10 @@ import kfp_server_api
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress_pipelines.kubeflow.connection import Connection
+from edgepress_pipelines.kubeflow.create_once import create_once
 from edgepress_pipelines.kubeflow.experiments import ensure_experiment
 from edgepress_pipelines.kubeflow.listing import every, named
 from edgepress_pipelines.kubeflow.package import Package
-from edgepress_pipelines.kubeflow.transport import create_once
 from edgepress_pipelines.kubeflow.upload import upload_version
 
 
@@ -82,7 +82,7 @@ def create_run(prepared: PreparedRun, connection: Connection) -> SubmittedRun:
         ask = connection.runs.run_service_list_runs
         return next(every(ask, "runs", experiment_id=prepared.experiment_id, filter=named(prepared.name)), None)
 
-    run = create_once(create, find, connection.patience)
+    run = create_once(create, find, connection.patience, connection.tell)
     return SubmittedRun(run_id=run.run_id, name=prepared.name, url=connection.run_url(run.run_id))
 
 

@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import kfp_server_api
 from urllib3.exceptions import (
@@ -32,7 +32,8 @@ _REPEATABLE_ENDINGS = (":enable", ":disable")
 """Requests that change nothing when they are said twice, whatever their method."""
 _MAX_REASON_LENGTH = 300
 
-T = TypeVar("T")
+Tell = Callable[[str], None]
+"""Takes one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Patience:
         connect_timeout_s, read_timeout_s: of one request. Creating a run compiles a workflow on the server, which takes seconds.
         late_effect_s: after a request whose answer was lost, how long what it makes is looked for before it is sent again: a server that
             is slow to answer may still be carrying it out.
+        settle_s: after a request that the server says has failed, how long to wait before that look, which is then the only one.
         attempts: of a request that may be repeated.
         first_delay_s: before the second attempt; doubled for each one after it.
         longest_delay_s: also limits what a server asks for with Retry-After.
@@ -51,6 +53,7 @@ class Patience:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     late_effect_s: float = 60.0
+    settle_s: float = 2.0
     attempts: int = 5
     first_delay_s: float = 0.5
     longest_delay_s: float = 30.0
@@ -148,52 +151,6 @@ class ApiClient(kfp_server_api.ApiClient):
         if not answer.data.lstrip().startswith((b"{", b"[")):
             raise not_the_api(host, "answers with a page")
         return answer
-
-
-def create_once(create: Callable[[], T], find: Callable[[], T | None], patience: Patience) -> T:
-    """Create something on the server although answers get lost.
-
-    A request whose answer was lost is sent again only when nothing has come of it within ``late_effect_s``. Where the server refuses a
-    second one of the same name that makes it once. Where it does not (runs, recurring runs), a server that carries out a request
-    later still, more than ``late_effect_s`` after its answer was given up, makes a second one.
-
-    Args:
-        create: sends the request.
-        find: looks for what an earlier request has made; None when there is nothing.
-        patience: attempts, and the delays between them.
-
-    Raises:
-        KubeflowError: the server cannot be reached, or refuses. With ``may_have_acted`` it is not known whether something was made.
-    """
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return create()
-        except KubeflowError as error:
-            exists = error.status == 409  # somebody else made it at the same moment
-            if not (error.may_have_acted or exists):
-                raise
-            found = find() if exists else _find_late(find, error, patience)
-            if found is not None:
-                return found
-            if exists or attempt >= patience.attempts:
-                raise
-
-
-def _find_late(find: Callable[[], T | None], lost: KubeflowError, patience: Patience) -> T | None:
-    """Look for what a request has made whose answer was lost, until nothing more is to be expected of it."""
-    until_s = time.monotonic() + patience.late_effect_s
-    look = 0
-    while True:
-        look += 1
-        time.sleep(patience.delay_s(look, lost))
-        try:
-            found = find()
-        except KubeflowError as error:
-            raise KubeflowError(f"{error}; an earlier request may have been carried out all the same", may_have_acted=True) from error
-        if found is not None or time.monotonic() >= until_s:
-            return found
 
 
 def _lost(host: str, error: HTTPError) -> KubeflowError:

@@ -83,7 +83,14 @@ def trigger(
     from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest, check
     from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
 
-    connection = ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file)
+    connection = ConnectionSettings(
+        host=host,
+        namespace=namespace,
+        token_file=token_file,
+        cookie_file=cookie_file,
+        ca_file=ca_file,
+        tell=tell if listen is None else logger.warning,
+    )
     request = TriggerRequest(
         config=config,
         overrides=tuple(overrides),

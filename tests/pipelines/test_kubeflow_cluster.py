@@ -17,6 +17,7 @@ from edgepress_pipelines.kubeflow.cluster import Cluster
 from edgepress_pipelines.kubeflow.preflight import check_run
 from tests.kfp_api.server import running_kfp
 from tests.pipelines.cluster_project import STORAGE, connect, read_config
+from tests.unit import store_environment
 
 KEY = base64.b64encode(b"value").decode()
 SECRET_PATH = "/api/v1/namespaces/kubeflow/secrets/edgepress-s3"
@@ -162,6 +163,6 @@ def test_a_pod_that_cannot_ask_says_so_without_naming_a_context(monkeypatch: pyt
 def test_a_missing_secret_stops_a_run_before_anything_is_there(answers: Answers, cluster: Cluster, tmp_path: Path) -> None:
     answers.by_path[SECRET_PATH] = refusal(404)
     with running_kfp() as kfp:
-        with pytest.raises(InputError, match="credentials_secret"):
-            check_run(read_config(tmp_path), connect(kfp), cluster, no_word)
+        with store_environment.only({}), pytest.raises(InputError, match="credentials_secret"):
+            check_run(read_config(tmp_path), connect(kfp), cluster, lambda line: None)
         assert kfp.state.is_empty()

@@ -15,12 +15,19 @@ from edgepress_pipelines.pipeline_name import PIPELINE_NAME
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_in, read_config
+from tests.unit import store_environment
 
 
 @pytest.fixture
 def kfp() -> Iterator[KfpServer]:
     with running_kfp() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_of_a_store() -> Iterator[None]:
+    with store_environment.only({}):
+        yield
 
 
 def no_word(line: str) -> None:
@@ -157,6 +164,8 @@ def test_a_run_needs_a_place_for_what_it_gives(kfp: KfpServer, tmp_path: Path) -
 def test_what_cannot_be_checked_is_said_in_one_line(kfp: KfpServer, tmp_path: Path) -> None:
     said: list[str] = []
     check_run(read_config(tmp_path), connect(kfp), None, said.append)
-    (line,) = said
-    assert "Secret edgepress-s3 in namespace kubeflow" in line
-    assert "--kube-context" in line
+    store, secret = said
+    assert store.startswith("not checked from here: the object store (")
+    assert "there are no credentials" in store
+    assert "Secret edgepress-s3 in namespace kubeflow" in secret
+    assert "--kube-context" in secret

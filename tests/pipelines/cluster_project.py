@@ -41,6 +41,7 @@ def write_config(folder: Path, **changes: Any) -> Path:
         "baseline": {"model": "mlp", "params": {"hidden": [16]}, "train": {"epochs": 1}},
         "recipes": [{"recipe": "int8", "convert": {"quantization": "int8"}}, {"recipe": "float16", "convert": {"quantization": "float16"}}],
         "gate": {"accuracy": {"max_drop": 0.02}},
+        "release": {"uri": "s3://edgepress-releases"},
         "resources": {"kubeflow": {"storage_uri": STORAGE}},
         "schedule": {"cron": "0 3 * * 7", "catch_up": True},
     }

@@ -37,6 +37,7 @@ baseline: {model: mlp}
 recipes: [{recipe: int8}]
 gate: {accuracy: {max_drop: 0.02}}
 resources: {kubeflow: {storage_uri: s3://edgepress/runs}}
+release: {uri: s3://edgepress/releases}
 """
 
 
@@ -144,7 +145,7 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
     ("options", "expected"),
     [
         (("--set", "dataset.source=s3://data/absent"), "dataset.source: s3://data/absent: the store holds nothing there"),
-        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is missing"),
+        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is not set"),
         (("--image-lock", "absent.yaml"), "absent.yaml: there is no image lock"),
         (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
         (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),
@@ -155,7 +156,7 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
         (("--listen", "127.0.0.1:0", "--receiver-token-file", "absent"), "--receiver-token-file absent: cannot be read"),
         (
             ("--listen", "127.0.0.1:0", "--receiver-token-file", "token", "--set", "resources.kubeflow.storage_uri=null"),
-            "resources.kubeflow.storage_uri: is missing",
+            "resources.kubeflow.storage_uri: is not set",
         ),
         (("--listen", "192.0.2.1:80", "--receiver-token-file", "token"), "--listen 192.0.2.1:80: cannot be listened on"),
     ],

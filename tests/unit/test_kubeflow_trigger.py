@@ -25,6 +25,7 @@ dataset: {source: digits}
 baseline: {model: mlp}
 recipes: [{recipe: int8}]
 gate: {accuracy: {max_drop: 0.02}}
+release: {uri: s3://edgepress/releases}
 """
 
 
@@ -204,7 +205,7 @@ def test_a_source_on_a_volume_that_is_here_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_storage_has_to_be_named(project: Project) -> None:
-    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is missing"):
+    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is not set"):
         project.trigger("resources.kubeflow.storage_uri=null")
 
 

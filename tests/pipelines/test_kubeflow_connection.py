@@ -137,6 +137,11 @@ def test_a_certificate_that_nobody_trusts_is_refused_until_its_authority_is_name
         assert "--ca-file" in str(untrusted)
         assert untrusted.exit_code == 2
         assert find_experiment(connect(kfp, ca_file=certificate), "any") is None
+        with pytest.raises(InputError, match="holds no certificate"):
+            connect(kfp, ca_file=key)
+        plain = refusal(Connection(ConnectionSettings(host=kfp.url.replace("https:", "http:"), patience=QUICK)))
+        assert "speaks TLS; write https://" in str(plain)
+        assert plain.exit_code == 2
 
 
 def test_tls_to_a_server_without_is_said(kfp: KfpServer) -> None:
@@ -188,6 +193,8 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
     here.write_text("x")
     binary = tmp_path / "binary"
     binary.write_text("a\nb")
+    empty = tmp_path / "empty"
+    empty.touch()
     for settings, said in [
         (ConnectionSettings(), "--host"),
         (ConnectionSettings(host="kubeflow.example.org"), "is not a URL"),
@@ -202,6 +209,12 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
         (ConnectionSettings(host="http://h\nexample"), "is not a URL"),
         (ConnectionSettings(host="http://x", token_file=tmp_path / "none"), "cannot be read"),
         (ConnectionSettings(host="http://x", token_file=binary), "one line"),
+        (ConnectionSettings(host="http://x", token_file=empty), f"--token-file {empty}: is empty"),
+        (ConnectionSettings(host="http://x", cookie_file=here), f"--cookie-file {here}: is no cookie; write name=value"),
+        (ConnectionSettings(host="http://x", ca_file=here), f"--ca-file {here}: holds no certificate"),
+        (ConnectionSettings(host="http://x", ca_file=empty), f"--ca-file {empty}: holds no certificate"),
+        (ConnectionSettings(host="http://x", namespace="Team A/b"), "--namespace 'Team A/b': must be 1 to 63 lower-case letters"),
+        (ConnectionSettings(host="http://x", namespace=""), "--namespace '': must be"),
         (ConnectionSettings(host="http://x", token_file=here, cookie_file=here), "one of them"),
         (ConnectionSettings(host="http://x", ca_file=tmp_path / "none"), "--ca-file"),
     ]:

@@ -32,7 +32,7 @@ class KubeflowError(EdgePressError):
         self.exit_code = exit_code
 
 
-def refused(host: str, status: int, reason: str, *, retry_after_s: float | None = None) -> KubeflowError:
+def refused(host: str, status: int, reason: str, *, retry_after_s: float | None = None, with_credential: bool = False) -> KubeflowError:
     """The error for an HTTP answer that is not a success.
 
     Args:
@@ -40,10 +40,11 @@ def refused(host: str, status: int, reason: str, *, retry_after_s: float | None 
         status: of the answer, 300 or above.
         reason: what the server says, in one line; may be empty.
         retry_after_s: its header Retry-After.
+        with_credential: whether the request said who asks.
     """
     said = f": {reason}" if reason else ""
     if 300 <= status < 400:
-        return not_the_api(host, f"answers with a redirect ({status})")
+        return not_the_api(host, f"answers with a redirect ({status})", with_credential=with_credential)
     match status:
         case 401:
             text = f"the credentials were not accepted (401{said}); give a valid one with --token-file or --cookie-file"
@@ -69,10 +70,13 @@ def refused(host: str, status: int, reason: str, *, retry_after_s: float | None 
     )
 
 
-def not_the_api(host: str, what: str) -> KubeflowError:
+def not_the_api(host: str, what: str, *, with_credential: bool) -> KubeflowError:
     """The error for an answer that does not come from Kubeflow Pipelines, such as the login page before it."""
+    if with_credential:
+        advice = "the credentials were not accepted, a cookie or token may have expired; get a new one, or give"
+    else:
+        advice = "give credentials with --token-file or --cookie-file, or"
     return KubeflowError(
-        f"{host}: {what} instead of the API's JSON, as a login page does; give credentials with --token-file or --cookie-file, "
-        "or the address of the API itself",
+        f"{host}: {what} instead of the API's JSON, as a login page does; {advice} the address of the API itself",
         exit_code=EXIT_WRONG_INPUT,
     )

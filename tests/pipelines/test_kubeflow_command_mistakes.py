@@ -51,3 +51,10 @@ def test_a_working_directory_that_is_none_keeps_a_run_from_being_started(kfp: Kf
     (tmp_path / "afile").touch()
     assert "afile: cannot be a working directory" in refusal(command("submit", "config.yaml", "--wait", "--workdir", "afile"))
     assert kfp.state.is_empty()
+
+
+@pytest.mark.parametrize("arguments", [("submit", "config.yaml"), ("schedule", "create", "config.yaml"), ("trigger", "config.yaml")])
+def test_a_check_that_is_asked_for_and_forbidden(kfp: KfpServer, command: Command, arguments: tuple[str, ...]) -> None:
+    done = command(*arguments, "--kube-context", "any", "--no-cluster-check")
+    assert refusal(done) == "--kube-context and --no-cluster-check: give one of them"
+    assert kfp.requests == []

@@ -98,12 +98,21 @@ def check(
     from edgepress_pipelines.kubeflow.connection import is_pod_with_account
     from edgepress_pipelines.kubeflow.preflight import check_run
 
+    refuse_both(kube_context, no_cluster_check)
     cluster = None
     if not no_cluster_check and (kube_context is not None or is_pod_with_account()):
         from edgepress_pipelines.kubeflow.cluster import Cluster
 
         cluster = Cluster(kube_context)
     check_run(settings, connection, cluster, _say_nothing if no_cluster_check else tell)
+
+
+def refuse_both(kube_context: str | None, no_cluster_check: bool) -> None:
+    """Refuse a check that is asked for and forbidden."""
+    if kube_context is not None and no_cluster_check:
+        from edgepress.errors import InputError
+
+        raise InputError("--kube-context and --no-cluster-check: give one of them")
 
 
 def _say_nothing(line: str) -> None:

@@ -16,6 +16,7 @@ from edgepress_pipelines.kubeflow.options import (
     NamespaceOption,
     NoClusterCheckOption,
     TokenFileOption,
+    refuse_both,
     tell,
 )
 
@@ -99,6 +100,7 @@ def trigger(
         kube_context=kube_context,
         no_cluster_check=no_cluster_check,
     )
+    refuse_both(kube_context, no_cluster_check)
     settings = request.load()
     if listen is not None:
         if receiver_token_file is None:

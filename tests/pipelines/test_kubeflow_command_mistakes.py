@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edgepress_pipelines.cli import app
+from tests.kfp_api.faults import Fault
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.cluster_configs import EXAMPLE_LOCK
 from tests.pipelines.cluster_project import write_config
@@ -58,3 +59,16 @@ def test_a_check_that_is_asked_for_and_forbidden(kfp: KfpServer, command: Comman
     done = command(*arguments, "--kube-context", "any", "--no-cluster-check")
     assert refusal(done) == "--kube-context and --no-cluster-check: give one of them"
     assert kfp.requests == []
+
+
+def test_the_advice_to_follow_a_run_again_repeats_what_was_given(kfp: KfpServer, command: Command, tmp_path: Path) -> None:
+    (tmp_path / "my token").write_text("t0ken")
+    kfp.state.is_multi_user = True
+    write_config(tmp_path, resources={"kubeflow": {"storage_uri": "s3://runs-bucket/edgepress", "namespace": "team"}})
+    given = ("--token-file", "my token", "--workdir", "work")
+    kfp.faults.add(Fault("refuse", at="GET .*/runs/", times=1, status=403))
+    done = command("submit", "config.yaml", "--wait", "--plain", *given)
+    run_id = kfp.only_run()["run_id"]
+    assert done.exit_code == 1
+    advice = f"edgepress runs follow {run_id} --token-file 'my token' --workdir work --namespace team"
+    assert done.stderr.endswith(f"; the run goes on; follow it again with: {advice}\n")

@@ -114,6 +114,22 @@ def test_a_server_that_stays_down_is_given_up_on(kfp: KfpServer, tmp_path: Path)
     assert kfp.state.runs == {}
 
 
+def test_whoever_interrupts_a_start_is_told_the_name_to_look_for(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    config = read_config(tmp_path)
+    connection = connect(kfp)
+    prepared = prepare_run(config, connection, package_in(tmp_path, config))
+    kfp.faults.add(Fault("lose answer", at="POST .*/runs$"))
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.create_once.time.sleep", interrupt)
+    with pytest.raises(KubeflowError) as interrupted:
+        create_run(prepared, connection)
+    name = kfp.only_run()["display_name"]
+    assert str(interrupted.value) == f"interrupted; a run named '{name}' may have been started; `edgepress runs list` shows it"
+    assert interrupted.value.may_have_acted
+
+
 def test_a_run_in_a_namespace_of_its_own(tmp_path: Path) -> None:
     with running_kfp(is_multi_user=True) as kfp:
         kfp.door = Door(tokens={"secret": frozenset({"team"})})

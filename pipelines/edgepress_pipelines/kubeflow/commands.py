@@ -25,6 +25,7 @@ from edgepress_pipelines.kubeflow.options import (
     check,
     connect,
     load_with_images,
+    repeated_options,
 )
 from edgepress_pipelines.kubeflow.runs_commands import follow_to_end, runs
 from edgepress_pipelines.kubeflow.schedule_commands import schedule
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
+    context: typer.Context,
     config: ConfigArgument,
     overrides: SetOption = [],  # noqa: B006  typer copies it
     images: ImagesOption = DEFAULT_IMAGES,
@@ -76,7 +78,7 @@ def submit(
         submitted = submit_run(settings, connection, package)
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:
-        follow_to_end(console, connection, submitted.run_id, workdir, plain)
+        follow_to_end(console, connection, submitted.run_id, workdir, plain, repeated_options(context, connection))
 
 
 def upload(

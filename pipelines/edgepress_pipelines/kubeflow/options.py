@@ -1,5 +1,6 @@
 """Options that the commands for Kubeflow share, and what they have in common when they begin."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -80,6 +81,23 @@ def connect(
     return Connection(
         ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file, tell=tell)
     )
+
+
+def repeated_options(context: typer.Context, connection: "Connection") -> str:
+    """The options that reach the same Kubeflow and working directory again, as they were given; what came from variables still does.
+
+    Args:
+        context: of the command that is running.
+        connection: whose namespace has been settled, so that one from a configuration is there where it is needed.
+    """
+    given = {
+        name: context.params[name]
+        for name in ("host", "namespace", "token_file", "cookie_file", "ca_file", "workdir")
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    }
+    if connection.namespace is not None:
+        given["namespace"] = connection.namespace
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
 
 def tell(line: str) -> None:

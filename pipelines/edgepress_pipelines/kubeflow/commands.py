@@ -58,8 +58,8 @@ def submit(
 ) -> None:
     """Start a run on Kubeflow.
 
-    Exit codes: with --wait those of `run`: 0 released, 10 rejected, 11 inconclusive; else 0 started. 2 the input is wrong and nothing was
-    started, 1 anything else.
+    Exit codes: 0 started, 2 the input is wrong and nothing was started, 1 anything else. With --wait those of `run`: 0 released,
+    10 rejected, 11 inconclusive, 2 the input is wrong, which may also be a task's word, 1 anything else.
     """
     settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)

@@ -65,6 +65,13 @@ def test_each_refusal_is_one_line_that_says_what_to_do(kfp: KfpServer, status: i
     assert len(kfp.requests) == attempts
 
 
+def test_a_request_that_is_repeated_is_said_once(kfp: KfpServer) -> None:
+    said: list[str] = []
+    kfp.faults.add(Fault("refuse", times=QUICK.attempts - 1, status=503))
+    find_experiment(connect(kfp, tell=said.append), "any")
+    assert said == [f"{kfp.url}: the server failed (503: as the test wants it); trying again (2 of {QUICK.attempts})"]
+
+
 @pytest.mark.parametrize("kind", ["refuse", "drop", "lose answer", "cut answer"])
 def test_reading_goes_on_after_a_moment_of_trouble(kfp: KfpServer, kind: Kind) -> None:
     kfp.faults.add(Fault(kind, times=QUICK.attempts - 1))
@@ -118,6 +125,19 @@ def test_nobody_listens(kfp: KfpServer) -> None:
     assert "Connection refused" in str(error)
     assert error.exit_code == 2
     assert not error.may_have_acted
+
+
+def test_an_address_where_nobody_was_ever_heard_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept_s: list[float] = []
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.transport.time.sleep", slept_s.append)
+    with running_kfp() as kfp:
+        known = connect(kfp)
+        find_experiment(known, "any")
+    known.client.rest_client.pool_manager.clear()
+    refusal(connect(kfp))
+    assert len(slept_s) == 1
+    refusal(known)  # has answered, so it may be starting again
+    assert len(slept_s) == 1 + QUICK.attempts - 1
 
 
 def test_a_host_that_no_name_server_knows() -> None:

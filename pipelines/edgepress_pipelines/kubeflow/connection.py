@@ -59,13 +59,13 @@ class Connection:
     def __init__(self, settings: ConnectionSettings, before_request: Callable[[], None] = lambda: None) -> None:
         self.host = _host(settings.host)
         self.patience = settings.patience
-        self.tell = settings.tell
+        self.tell: Tell = settings.tell
         self.namespace = _namespace(settings.namespace)
         configuration = kfp_server_api.Configuration(host=self.host)
         if settings.ca_file is not None:
             check_ca_file(settings.ca_file)
             configuration.ssl_ca_cert = str(settings.ca_file)
-        self.client = ApiClient(configuration, _credential(settings), settings.patience, before_request)
+        self.client = ApiClient(configuration, _credential(settings), settings.patience, before_request, lambda line: self.tell(line))
         self.experiments = kfp_server_api.ExperimentServiceApi(self.client)
         self.pipelines = kfp_server_api.PipelineServiceApi(self.client)
         self.uploads = kfp_server_api.PipelineUploadServiceApi(self.client)

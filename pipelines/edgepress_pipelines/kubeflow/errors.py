@@ -10,6 +10,7 @@ class KubeflowError(EdgePressError):
         status: of the HTTP answer; None when there was none.
         is_transient: the same request may succeed a moment later.
         may_have_acted: the request may have been carried out although no answer came back.
+        is_unreachable: no connection came about, because nobody listens there or the name is unknown.
         retry_after_s: how long the server asks to wait; None when it does not say.
         exit_code: 2 when the user can put it right (address, credentials, rights, names), else 1.
     """
@@ -21,6 +22,7 @@ class KubeflowError(EdgePressError):
         status: int | None = None,
         is_transient: bool = False,
         may_have_acted: bool = False,
+        is_unreachable: bool = False,
         retry_after_s: float | None = None,
         exit_code: int = EXIT_FAILED,
     ) -> None:
@@ -28,6 +30,7 @@ class KubeflowError(EdgePressError):
         self.status = status
         self.is_transient = is_transient
         self.may_have_acted = may_have_acted
+        self.is_unreachable = is_unreachable
         self.retry_after_s = retry_after_s
         self.exit_code = exit_code
 

@@ -116,6 +116,7 @@ def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: 
     from edgepress_pipelines.termination import termination_interrupts
 
     again = f"the run goes on; follow it again with: edgepress runs follow {run_id}{options}"
+    connection.tell = lambda _: None  # the display says it
     try:
         with termination_interrupts():
             record = read_run(connection, run_id)

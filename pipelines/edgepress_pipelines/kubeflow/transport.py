@@ -87,6 +87,7 @@ class ApiClient(kfp_server_api.ApiClient):
         credential: says who asks; None says nothing.
         patience: time limits and attempts.
         before_request: is called before each attempt of each request; what it raises keeps that from being sent.
+        tell: is given one line when a request has to be repeated.
     """
 
     def __init__(
@@ -95,12 +96,14 @@ class ApiClient(kfp_server_api.ApiClient):
         credential: Credential | None,
         patience: Patience,
         before_request: Callable[[], None] = lambda: None,
+        tell: Tell = lambda _: None,
     ) -> None:
         configuration.retries = False  # neither repeats nor redirects: what follows decides
         super().__init__(configuration)
         self._credential = credential
         self.patience = patience
         self._before_request = before_request
+        self._tell = tell
         self._has_answered = False
 
     def request(
@@ -126,8 +129,12 @@ class ApiClient(kfp_server_api.ApiClient):
                 return self._once(method, url, query_params, sent, post_params, body, timeout)
             except KubeflowError as error:
                 repeatable = method in _REPEATABLE or url.endswith(_REPEATABLE_ENDINGS) or not error.may_have_acted
-                if not (error.is_transient and repeatable) or attempt >= self.patience.attempts:
+                # Whom nothing was ever heard of is more likely a wrong address than away for a moment.
+                attempts = min(2, self.patience.attempts) if error.is_unreachable and not self._has_answered else self.patience.attempts
+                if not (error.is_transient and repeatable) or attempt >= attempts:
                     raise
+                if attempt == 1 and attempts > 2:
+                    self._tell(f"{str(error).partition('; ')[0]}; trying again (2 of {attempts})")
                 time.sleep(self.patience.delay_s(attempt, error))
 
     def _say_who_asks(self) -> dict[str, str]:
@@ -195,6 +202,7 @@ def _lost(host: str, error: HTTPError) -> KubeflowError:
         f"{host}: {text}",
         is_transient=True,
         may_have_acted=not never_arrived,
+        is_unreachable=isinstance(cause, NewConnectionError | NameResolutionError),
         exit_code=EXIT_WRONG_INPUT if never_arrived else EXIT_FAILED,
     )
 

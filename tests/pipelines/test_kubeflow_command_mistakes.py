@@ -72,3 +72,8 @@ def test_the_advice_to_follow_a_run_again_repeats_what_was_given(kfp: KfpServer,
     assert done.exit_code == 1
     advice = f"edgepress runs follow {run_id} --token-file 'my token' --workdir work --namespace team"
     assert done.stderr.endswith(f"; the run goes on; follow it again with: {advice}\n")
+
+
+def test_what_belongs_to_listening_is_refused_without_it(kfp: KfpServer, command: Command) -> None:
+    assert refusal(command("trigger", "config.yaml", "--debounce-s", "3")) == "--debounce-s: belongs to --listen HOST:PORT"
+    assert kfp.requests == []

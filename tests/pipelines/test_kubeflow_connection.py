@@ -216,7 +216,7 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
     empty = tmp_path / "empty"
     empty.touch()
     for settings, said in [
-        (ConnectionSettings(), "--host"),
+        (ConnectionSettings(), "no address of Kubeflow Pipelines; give --host URL or set EDGEPRESS_KFP_HOST"),
         (ConnectionSettings(host="kubeflow.example.org"), "is not a URL"),
         (ConnectionSettings(host="https://me:pass@kubeflow.example.org"), "--token-file"),
         (ConnectionSettings(host="me:pass@kubeflow.example.org"), "--token-file"),
@@ -243,5 +243,9 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
         assert said in str(refused.value)
         assert "\n" not in str(refused.value)
         assert "pass" not in str(refused.value).replace("password", "")
+    monkeypatch.setenv(HOST_VARIABLE, "kubeflow.example.org")
+    with pytest.raises(InputError, match=f"^{HOST_VARIABLE} 'kubeflow.example.org': is not a URL"):
+        Connection(ConnectionSettings())
+    monkeypatch.delenv(HOST_VARIABLE)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert Connection(ConnectionSettings()).host == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"

@@ -185,3 +185,7 @@ def test_what_cannot_be_checked_is_said_in_one_line(kfp: KfpServer, tmp_path: Pa
     assert "there are no credentials" in store
     assert "Secret edgepress-s3 in namespace kubeflow" in secret
     assert "--kube-context" in secret
+    assert "accelerators" not in secret
+    kubeflow = {"storage_uri": STORAGE, "trainer": {"accelerator": {"type": "nvidia.com/gpu"}}}
+    check_run(read_config(tmp_path, resources={"kubeflow": kubeflow}), connect(kfp), None, said.append)
+    assert "accelerators" in said[-1]

@@ -94,7 +94,7 @@ def test_a_run_is_started_once_for_each_change(project: Project) -> None:
     assert again.message == "nothing to do: run run-1 is in progress on the same data, code and configuration"
     project.judge("rejected", first.fingerprint)
     unchanged = project.trigger()
-    assert unchanged.message == "nothing to do: nothing has changed since the verdict of run run-1 (rejected)"
+    assert unchanged.message == "nothing has changed since the verdict of run run-1 (rejected)"
     assert (unchanged.exit_code, unchanged.started_run_id) == (EXIT_DONE, None)
     changed = project.trigger("gate.accuracy.max_drop=0.05")
     assert changed.message == "started run run-2: the configuration changed since the verdict of run run-1 (rejected)"

@@ -88,20 +88,20 @@ def is_pod_with_account() -> bool:
 
 
 def _host(given: str | None) -> str:
-    host = given or os.environ.get(HOST_VARIABLE)
+    host, origin = (given, "--host") if given else (os.environ.get(HOST_VARIABLE), HOST_VARIABLE)
     if not host:
         if in_cluster():
             return IN_CLUSTER_HOST
-        raise InputError(f"where Kubeflow Pipelines is has not been said; give --host URL, or set {HOST_VARIABLE}")
+        raise InputError(f"no address of Kubeflow Pipelines; give --host URL or set {HOST_VARIABLE}")
     try:
         parts = urlsplit(host)
         port_is_known = parts.port is None or parts.port > 0
     except ValueError:  # brackets that hold no IPv6 address, or a port that is none
         parts, port_is_known = urlsplit(""), False
     if "@" in host.rpartition("://")[2].partition("/")[0]:
-        raise InputError("--host: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
+        raise InputError(f"{origin}: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_known or not host.isprintable() or " " in host:
-        raise InputError(f"--host {host!r}: is not a URL such as https://kubeflow.example.org/pipeline")
+        raise InputError(f"{origin} {host!r}: is not a URL such as https://kubeflow.example.org/pipeline")
     return host.split("#")[0].rstrip("/")
 
 

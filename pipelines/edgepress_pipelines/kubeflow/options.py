@@ -19,8 +19,8 @@ HostOption = Annotated[
     typer.Option(
         "--host",
         metavar="URL",
-        envvar=HOST_VARIABLE,
-        help="Kubeflow Pipelines' API, e.g. https://kubeflow.example.org/pipeline. In a pod: the installation's own.",
+        help="Kubeflow Pipelines' API, e.g. https://kubeflow.example.org/pipeline. "
+        f"{HOST_VARIABLE} may hold it instead; in a pod: the installation's own.",
     ),
 ]
 NamespaceOption = Annotated[

@@ -88,9 +88,11 @@ def check_run(config: PipelineConfig, connection: Connection, cluster: "Cluster 
     find_experiment(connection, config.resources.kubeflow.experiment)  # what may not be read here, may not be written either
     _check_storage(storage, tell)
     if cluster is None:
+        settings = config.resources.kubeflow
+        wants_accelerator = any(it.accelerator is not None for it in (settings.trainer, settings.evaluator, settings.releaser))
         tell(
-            f"not checked from here: Secret {config.resources.kubeflow.credentials_secret} in namespace {backend.pods_namespace}, and "
-            "accelerators of nodes (--kube-context NAME lets EdgePress look)"
+            f"not checked from here: Secret {settings.credentials_secret} in namespace {backend.pods_namespace}"
+            f"{', and accelerators of nodes' if wants_accelerator else ''} (--kube-context NAME lets EdgePress look)"
         )
         return backend
     cluster.check_secret(backend.pods_namespace, config.resources.kubeflow.credentials_secret, tell)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+_DEBOUNCE_S = 10.0
+
 
 def trigger(
     config: ConfigArgument,
@@ -61,9 +63,16 @@ def trigger(
         ),
     ] = None,
     debounce_s: Annotated[
-        float,
-        typer.Option("--debounce-s", metavar="SECONDS", min=0.0, max=600.0, help="With --listen: quiet after an event before a check."),
-    ] = 10.0,
+        float | None,
+        typer.Option(
+            "--debounce-s",
+            metavar="SECONDS",
+            min=0.0,
+            max=600.0,
+            help="With --listen: quiet after an event before a check.",
+            show_default=str(_DEBOUNCE_S),
+        ),
+    ] = None,
     images: ImagesOption = DEFAULT_IMAGES,
     host: HostOption = None,
     namespace: NamespaceOption = None,
@@ -110,13 +119,16 @@ def trigger(
         check_trigger_config(settings)
         read_image_lock(images)
         Connection(connection)  # mistakes show before anybody is listened to
-        raise typer.Exit(_receive(request, settings.name, listen, listen_status, receiver_token_file, debounce_s))
-    for option, given in (("--receiver-token-file", receiver_token_file), ("--listen-status", listen_status)):
+        raise typer.Exit(
+            _receive(request, settings.name, listen, listen_status, receiver_token_file, _DEBOUNCE_S if debounce_s is None else debounce_s)
+        )
+    receiving = {"--receiver-token-file": receiver_token_file, "--listen-status": listen_status, "--debounce-s": debounce_s}
+    for option, given in receiving.items():
         if given is not None:
             raise InputError(f"{option}: belongs to --listen HOST:PORT")
     outcome = check(request, force=force, tell=tell)
     if outcome.exit_code == EXIT_DONE:
-        typer.echo(outcome.message)
+        typer.echo(outcome.message if outcome.url is None else f"{outcome.message}\n{outcome.url}")
         if (problem := push_trigger(settings.name, started=outcome.started_run_id is not None)) is not None:
             typer.echo(problem, err=True)
     else:

@@ -7,6 +7,7 @@
     │   └── ModelError               a model file or a user's module
     ├── StageError                1  a stage cannot go on for this recipe; the step turns it into a failed candidate
     ├── StorageError              1  an object store cannot be reached, refuses, or holds something else than expected
+    │   └── StorageRefusedError       it does not let these credentials in, or has no such bucket
     └── IntegrityError            1  a file is not the one whose digest was recorded
 
 A rejected or inconclusive gate is a verdict and not an error; its exit codes stand here so that every command agrees on them.
@@ -51,6 +52,10 @@ class StageError(EdgePressError):
 
 class StorageError(EdgePressError):
     """An object store cannot be reached, refuses the request, or does not hold what was asked for."""
+
+
+class StorageRefusedError(StorageError):
+    """An object store answers, and does not accept the credentials, grants them too little, or has no such bucket."""
 
 
 class IntegrityError(EdgePressError):

@@ -22,7 +22,7 @@ from edgepress_pipelines.yaml_reader import KeyPath
 
 _PATTERN_MEANINGS = {
     NAME_PATTERN: "1 to 48 lower-case letters, digits, '-' and '_', with a letter or digit at both ends",
-    S3_URI_PATTERN: "of the form s3://bucket/prefix",
+    S3_URI_PATTERN: "of the form s3://bucket/prefix, a bucket being 3 to 63 lower-case letters, digits, '-' and '.'",
     ENDPOINT_URL_PATTERN: "of the form http://host:port or https://host",
     CPU_PATTERN: "processors such as 2, 0.5 or 500m",
     MEMORY_PATTERN: "memory in Mi or Gi, such as 512Mi or 4Gi",
@@ -41,6 +41,8 @@ _TYPE_NAMES = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
+_EXAMPLES = {"memory": "4Gi"}
+"""Of keys whose values are easily taken for numbers."""
 _BOUNDS = {
     "greater_than": ("above", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -107,7 +109,8 @@ def _problem(detail: ErrorDetails) -> str:
         return str(context["error"])
     if kind in _TYPE_NAMES:
         quoted = isinstance(value, str) and kind in ("int_type", "float_type", "bool_type")
-        return f"must be {_TYPE_NAMES[kind]}, is {kind_of(value)}" + ("; drop the quotes if it has any" if quoted else "")
+        example = f", e.g. {_EXAMPLES[str(detail['loc'][-1])]}" if kind == "string_type" and detail["loc"][-1] in _EXAMPLES else ""
+        return f"must be {_TYPE_NAMES[kind]}{example}, is {kind_of(value)}" + ("; drop the quotes if it has any" if quoted else "")
     if kind in _BOUNDS:
         word, key = _BOUNDS[kind]
         return f"must be {word} {context[key]:g}, is {kind_of(value)}"

@@ -19,6 +19,8 @@ SCHEMA_VERSION = 1
 MAX_CONFIG_BYTES = 1_000_000
 
 _MODEL_SUFFIXES = (".h5", ".keras")
+_NOT_SIMPLY_QUOTED = set("[{\"'`$\\\n")
+"""Characters of a value that is meant to be more than text, or that the quotes of YAML within those of a shell do not hold together."""
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> PipelineConfig:
@@ -61,7 +63,7 @@ class _Draft:
         parts = key.strip().split(".")
         if not equals or not all(parts):
             raise ConfigError(f"{flag}: must be KEY=VALUE with a dotted key, e.g. --set gate.accuracy.max_drop=0.02")
-        value = read_yaml(text, flag).data
+        value = _yaml_value(text, flag, key)
         target: JsonValue = self.data
         path: KeyPath = ()
         for depth, part in enumerate(parts):
@@ -207,6 +209,17 @@ def _binds(node: ast.AST, name: str) -> bool:
     if isinstance(node, ast.Name):
         return node.id == name and isinstance(node.ctx, ast.Store)
     return isinstance(node, ast.alias) and name in (node.asname, node.name)
+
+
+def _yaml_value(text: str, flag: str, key: str) -> JsonValue:
+    """The value of an override. Text that begins with a character of YAML's own, as most cron expressions do, needs quotes that the shell
+    leaves alone."""
+    try:
+        return read_yaml(text, flag).data
+    except ConfigError as error:
+        if _NOT_SIMPLY_QUOTED & set(text):
+            raise
+        raise ConfigError(f"{error}; if it is text, write --set \"{key}='{text}'\"") from error
 
 
 def _read_text(path: Path) -> str:

@@ -20,6 +20,7 @@ def main() -> None:
         *("--output", str(WORK / "pipeline.yaml")),
         *("--image-lock", str(REPOSITORY / "manifests" / "images" / "lock.example" / "kustomization.yaml")),
         *("--set", "resources.kubeflow.storage_uri=s3://my-bucket/edgepress"),
+        *("--set", "release.uri=s3://my-bucket/releases"),
     ]
     figures: dict[str, Any] = {"runs": RUNS}
     for name, arguments in {"help": ["--help"], "compile": ["compile", str(CONFIGS / "fashion-mnist.yaml"), *compile_options]}.items():

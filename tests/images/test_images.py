@@ -230,7 +230,8 @@ def test_the_controller_compiles_a_project_and_has_no_tensorflow(built: Built, d
     reference = built.references[CONTROLLER]
     assert "compile" in built.engine.run(reference, "edgepress", "--help")
     shutil.copyfile(EXAMPLE_LOCK, data / "lock.yaml")
-    options = "--image-lock /data/lock.yaml --set resources.kubeflow.storage_uri=s3://bucket/edgepress"
+    places = "--set resources.kubeflow.storage_uri=s3://bucket/edgepress --set release.uri=s3://bucket/releases"
+    options = f"--image-lock /data/lock.yaml {places}"
     compiled = f"edgepress init project >/dev/null && edgepress compile project/config.yaml -o /data/pipeline.yaml {options}"
     built.engine.run(reference, "sh", "-c", compiled, data=data)
     assert "pipelineInfo" in (data / "pipeline.yaml").read_text()

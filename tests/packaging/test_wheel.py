@@ -87,8 +87,8 @@ def test_with_the_pipelines_extra_the_command_helps_starts_a_project_and_compile
     run([environment / "edgepress", "init", "project"], tmp_path)
     (config,) = (tmp_path / "project").glob("*.yaml")
     lock = ROOT / "manifests" / "images" / "lock.example" / "kustomization.yaml"
-    storage = "resources.kubeflow.storage_uri=s3://bucket/edgepress"
-    run([environment / "edgepress", "compile", config, "-o", "pipeline.yaml", "--image-lock", lock, "--set", storage], tmp_path)
+    places = ("--set", "resources.kubeflow.storage_uri=s3://bucket/edgepress", "--set", "release.uri=s3://bucket/releases")
+    run([environment / "edgepress", "compile", config, "-o", "pipeline.yaml", "--image-lock", lock, *places], tmp_path)
     assert "pipelineInfo" in (tmp_path / "pipeline.yaml").read_text()
     listed = run([environment / "pip", "list", "--format", "freeze"], tmp_path)
     assert "tensorflow" not in listed

@@ -15,14 +15,15 @@ REPOSITORY = Path(__file__).parents[2]
 CONFIGS = REPOSITORY / "pipelines" / "edgepress_pipelines" / "configs"
 EXAMPLE_LOCK = REPOSITORY / "manifests" / "images" / "lock.example" / "kustomization.yaml"
 STORAGE = "resources.kubeflow.storage_uri=s3://pipelines/edgepress"
+RELEASES = "release.uri=s3://pipelines/releases"
 
 Documents = tuple[dict[str, Any], dict[str, Any]]
 """A compiled file's two documents: the graph, and what pods get."""
 
 
 def cluster_config(name: str = "digits", overrides: Sequence[str] = ()) -> PipelineConfig:
-    """A bundled configuration, with a storage that a cluster needs."""
-    return load_config(CONFIGS / f"{name}.yaml", [STORAGE, *overrides])
+    """A bundled configuration, with the places that a cluster needs."""
+    return load_config(CONFIGS / f"{name}.yaml", [STORAGE, RELEASES, *overrides])
 
 
 def example_lock() -> ImageLock:

@@ -25,7 +25,7 @@ from tests.pipelines.cluster_configs import example_lock
 from tests.unit.sample_release import published_as
 from tests.unit.sample_verdict import verdict_of
 
-QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, late_effect_s=0.02, attempts=4, first_delay_s=0.01)
+QUICK = Patience(connect_timeout_s=60, read_timeout_s=60, late_effect_s=0.02, settle_s=0.01, attempts=4, first_delay_s=0.01)
 """Does not keep a test waiting."""
 STORAGE = "s3://runs-bucket/edgepress"
 PUBLISHED_URI = "s3://edgepress-releases/digits/0123"
@@ -41,6 +41,7 @@ def write_config(folder: Path, **changes: Any) -> Path:
         "baseline": {"model": "mlp", "params": {"hidden": [16]}, "train": {"epochs": 1}},
         "recipes": [{"recipe": "int8", "convert": {"quantization": "int8"}}, {"recipe": "float16", "convert": {"quantization": "float16"}}],
         "gate": {"accuracy": {"max_drop": 0.02}},
+        "release": {"uri": "s3://edgepress-releases"},
         "resources": {"kubeflow": {"storage_uri": STORAGE}},
         "schedule": {"cron": "0 3 * * 7", "catch_up": True},
     }

@@ -16,7 +16,7 @@ from edgepress.errors import EXIT_WRONG_INPUT, ConfigError, InputError
 from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES
 from edgepress_pipelines.compile import compile_pipeline
 from edgepress_pipelines.config_file import load_config
-from tests.pipelines.cluster_configs import CONFIGS, EXAMPLE_LOCK, STORAGE, Documents, cluster_config, compiled, example_lock
+from tests.pipelines.cluster_configs import CONFIGS, EXAMPLE_LOCK, RELEASES, STORAGE, Documents, cluster_config, compiled, example_lock
 from tests.pipelines.compiled_pipeline import findings
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -213,7 +213,7 @@ def compile_command(folder: Path, *options: str) -> subprocess.CompletedProcess[
 
 
 def test_the_command_compiles_with_the_lock_that_it_is_given(tmp_path: Path) -> None:
-    done = compile_command(tmp_path, "--image-lock", str(EXAMPLE_LOCK), "--set", STORAGE)
+    done = compile_command(tmp_path, "--image-lock", str(EXAMPLE_LOCK), "--set", STORAGE, "--set", RELEASES)
     assert (done.returncode, done.stdout) == (0, "wrote p.yaml\n"), done.stderr
     assert findings(*yaml.safe_load_all((tmp_path / "p.yaml").read_text())) == []
 
@@ -221,10 +221,10 @@ def test_the_command_compiles_with_the_lock_that_it_is_given(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--set", STORAGE], f"{DEFAULT_IMAGES}: there is no image lock, and tasks run only in images pinned by"),
+        (["--set", STORAGE, "--set", RELEASES], f"{DEFAULT_IMAGES}: there is no image lock, and tasks run only in images pinned by"),
         (
             ["--image-lock", str(EXAMPLE_LOCK)],
-            "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in",
+            "resources.kubeflow.storage_uri: is not set; a run on a cluster keeps its data and results in",
         ),
     ],
 )

@@ -17,6 +17,8 @@ from edgepress_pipelines.kubeflow.cluster import Cluster
 from edgepress_pipelines.kubeflow.preflight import check_run
 from tests.kfp_api.server import running_kfp
 from tests.pipelines.cluster_project import STORAGE, connect, read_config
+from tests.unit import store_environment
+from tests.unit.broken_servers import closed_port
 
 KEY = base64.b64encode(b"value").decode()
 SECRET_PATH = "/api/v1/namespaces/kubeflow/secrets/edgepress-s3"
@@ -153,6 +155,49 @@ def test_a_context_that_is_not_there_is_refused(cluster: Cluster) -> None:
         Cluster("other")
 
 
+def test_a_context_that_is_not_there_is_told_beside_those_that_are(cluster: Cluster, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refused:
+        Cluster("other")
+    assert str(refused.value) == f"--kube-context other: {tmp_path / 'kubeconfig'} has no such context; there are: chosen, current"
+
+
+@pytest.mark.parametrize("content", [b"a: [b", b"\xff\xfe\x00", b"- 1", b"text", b"", None])
+def test_a_kubeconfig_that_is_none_is_one_line(content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "kubeconfig"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    with pytest.raises(InputError, match=f"^--kube-context any: {path}: is no usable kubeconfig ") as refused:
+        Cluster("any")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_plugin_for_credentials_that_is_missing_is_one_line_and_logs_nothing(
+    cluster: Cluster, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "kubeconfig"
+    document = yaml.safe_load(path.read_text())
+    plugin = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin", "interactiveMode": "Never"}
+    document["users"] = [{"name": "me", "user": {"exec": plugin}}]
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(InputError, match=r"--kube-context chosen: .*gives no credentials .*no-such-plugin"):
+        Cluster("chosen")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_cluster_that_the_user_named_must_answer(answers: Answers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closed_port() as nobody:
+        write_kubeconfig(tmp_path / "kubeconfig", int(nobody.rpartition(":")[2]), monkeypatch)
+        with pytest.raises(InputError, match=r"--kube-context chosen: Secret .* cannot be reached; .*--no-cluster-check"):
+            Cluster("chosen").check_secret("kubeflow", "edgepress-s3", no_word)
+    write_kubeconfig(tmp_path / "kubeconfig", answers.server_port, monkeypatch)
+    answers.by_path[SECRET_PATH] = refusal(401)
+    with pytest.raises(InputError, match="the Kubernetes API answered 401"):
+        Cluster("chosen").check_secret("kubeflow", "edgepress-s3", no_word)
+
+
 def test_a_pod_that_cannot_ask_says_so_without_naming_a_context(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(InputError, match=r"^this pod's ServiceAccount: "):
@@ -162,6 +207,6 @@ def test_a_pod_that_cannot_ask_says_so_without_naming_a_context(monkeypatch: pyt
 def test_a_missing_secret_stops_a_run_before_anything_is_there(answers: Answers, cluster: Cluster, tmp_path: Path) -> None:
     answers.by_path[SECRET_PATH] = refusal(404)
     with running_kfp() as kfp:
-        with pytest.raises(InputError, match="credentials_secret"):
-            check_run(read_config(tmp_path), connect(kfp), cluster, no_word)
+        with store_environment.only({}), pytest.raises(InputError, match="credentials_secret"):
+            check_run(read_config(tmp_path), connect(kfp), cluster, lambda line: None)
         assert kfp.state.is_empty()

@@ -65,6 +65,13 @@ def test_each_refusal_is_one_line_that_says_what_to_do(kfp: KfpServer, status: i
     assert len(kfp.requests) == attempts
 
 
+def test_a_request_that_is_repeated_is_said_once(kfp: KfpServer) -> None:
+    said: list[str] = []
+    kfp.faults.add(Fault("refuse", times=QUICK.attempts - 1, status=503))
+    find_experiment(connect(kfp, tell=said.append), "any")
+    assert said == [f"{kfp.url}: the server failed (503: as the test wants it); trying again (2 of {QUICK.attempts})"]
+
+
 @pytest.mark.parametrize("kind", ["refuse", "drop", "lose answer", "cut answer"])
 def test_reading_goes_on_after_a_moment_of_trouble(kfp: KfpServer, kind: Kind) -> None:
     kfp.faults.add(Fault(kind, times=QUICK.attempts - 1))
@@ -120,6 +127,19 @@ def test_nobody_listens(kfp: KfpServer) -> None:
     assert not error.may_have_acted
 
 
+def test_an_address_where_nobody_was_ever_heard_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept_s: list[float] = []
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.transport.time.sleep", slept_s.append)
+    with running_kfp() as kfp:
+        known = connect(kfp)
+        find_experiment(known, "any")
+    known.client.rest_client.pool_manager.clear()
+    refusal(connect(kfp))
+    assert len(slept_s) == 1
+    refusal(known)  # has answered, so it may be starting again
+    assert len(slept_s) == 1 + QUICK.attempts - 1
+
+
 def test_a_host_that_no_name_server_knows() -> None:
     error = refusal(Connection(ConnectionSettings(host="http://kfp.invalid", patience=Patience(attempts=1))))
     assert "cannot be resolved" in str(error)
@@ -137,6 +157,11 @@ def test_a_certificate_that_nobody_trusts_is_refused_until_its_authority_is_name
         assert "--ca-file" in str(untrusted)
         assert untrusted.exit_code == 2
         assert find_experiment(connect(kfp, ca_file=certificate), "any") is None
+        with pytest.raises(InputError, match="holds no certificate"):
+            connect(kfp, ca_file=key)
+        plain = refusal(Connection(ConnectionSettings(host=kfp.url.replace("https:", "http:"), patience=QUICK)))
+        assert "speaks TLS; write https://" in str(plain)
+        assert plain.exit_code == 2
 
 
 def test_tls_to_a_server_without_is_said(kfp: KfpServer) -> None:
@@ -188,8 +213,10 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
     here.write_text("x")
     binary = tmp_path / "binary"
     binary.write_text("a\nb")
+    empty = tmp_path / "empty"
+    empty.touch()
     for settings, said in [
-        (ConnectionSettings(), "--host"),
+        (ConnectionSettings(), "no address of Kubeflow Pipelines; give --host URL or set EDGEPRESS_KFP_HOST"),
         (ConnectionSettings(host="kubeflow.example.org"), "is not a URL"),
         (ConnectionSettings(host="https://me:pass@kubeflow.example.org"), "--token-file"),
         (ConnectionSettings(host="me:pass@kubeflow.example.org"), "--token-file"),
@@ -202,6 +229,12 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
         (ConnectionSettings(host="http://h\nexample"), "is not a URL"),
         (ConnectionSettings(host="http://x", token_file=tmp_path / "none"), "cannot be read"),
         (ConnectionSettings(host="http://x", token_file=binary), "one line"),
+        (ConnectionSettings(host="http://x", token_file=empty), f"--token-file {empty}: is empty"),
+        (ConnectionSettings(host="http://x", cookie_file=here), f"--cookie-file {here}: is no cookie; write name=value"),
+        (ConnectionSettings(host="http://x", ca_file=here), f"--ca-file {here}: holds no certificate"),
+        (ConnectionSettings(host="http://x", ca_file=empty), f"--ca-file {empty}: holds no certificate"),
+        (ConnectionSettings(host="http://x", namespace="Team A/b"), "--namespace 'Team A/b': must be 1 to 63 lower-case letters"),
+        (ConnectionSettings(host="http://x", namespace=""), "--namespace '': must be"),
         (ConnectionSettings(host="http://x", token_file=here, cookie_file=here), "one of them"),
         (ConnectionSettings(host="http://x", ca_file=tmp_path / "none"), "--ca-file"),
     ]:
@@ -210,5 +243,9 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
         assert said in str(refused.value)
         assert "\n" not in str(refused.value)
         assert "pass" not in str(refused.value).replace("password", "")
+    monkeypatch.setenv(HOST_VARIABLE, "kubeflow.example.org")
+    with pytest.raises(InputError, match=f"^{HOST_VARIABLE} 'kubeflow.example.org': is not a URL"):
+        Connection(ConnectionSettings())
+    monkeypatch.delenv(HOST_VARIABLE)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     assert Connection(ConnectionSettings()).host == "http://ml-pipeline.kubeflow.svc.cluster.local:8888"

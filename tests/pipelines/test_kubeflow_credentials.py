@@ -53,14 +53,14 @@ def test_a_renewed_token_is_used_without_connecting_again(kfp: KfpServer, tmp_pa
 def test_a_credential_that_is_just_being_renewed_is_waited_for(
     kfp: KfpServer, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kfp.door = Door(tokens={"x": frozenset()}) if kind == "token" else Door(cookie="x")
+    kfp.door = Door(tokens={"s=x": frozenset()}) if kind == "token" else Door(cookie="s=x")
     file = tmp_path / kind
-    file.write_text("x")
+    file.write_text("s=x")
     connection = connect(kfp, token_file=file) if kind == "token" else connect(kfp, cookie_file=file)
     file.write_text("")
 
     def renew(seconds: float) -> None:
-        file.write_text("x")
+        file.write_text("s=x")
 
     monkeypatch.setattr("edgepress_pipelines.kubeflow.transport.time.sleep", renew)
     assert find_experiment(connection, "any") is None
@@ -93,6 +93,10 @@ def test_a_cookie_passes_the_gateway_and_no_cookie_meets_its_login_page(kfp: Kfp
     cookie = tmp_path / "cookie"
     cookie.write_text("authservice_session=abc\n")
     assert find_experiment(connect(kfp, cookie_file=cookie), "any") is None
+    kfp.door = Door(cookie="authservice_session=def")
+    expired = str(refusal(connect(kfp, cookie_file=cookie)))
+    assert "the credentials were not accepted, a cookie or token may have expired" in expired
+    assert "--cookie-file" not in expired
 
 
 def test_a_context_that_kfp_saved_for_another_host_is_not_sent(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

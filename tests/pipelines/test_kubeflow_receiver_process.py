@@ -37,6 +37,7 @@ baseline: {model: mlp}
 recipes: [{recipe: int8}]
 gate: {accuracy: {max_drop: 0.02}}
 resources: {kubeflow: {storage_uri: s3://edgepress/runs}}
+release: {uri: s3://edgepress/releases}
 """
 
 
@@ -137,14 +138,14 @@ def receiver_process(project: Path, kfp: KfpServer, *options: str) -> Iterator[R
 def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
     done = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "nothing to do: nothing has changed since the verdict of run run-1 (rejected)\n"
+    assert done.stdout == "nothing has changed since the verdict of run run-1 (rejected)\n"
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         (("--set", "dataset.source=s3://data/absent"), "dataset.source: s3://data/absent: the store holds nothing there"),
-        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is missing"),
+        (("--set", "resources.kubeflow.storage_uri=null"), "resources.kubeflow.storage_uri: is not set"),
         (("--image-lock", "absent.yaml"), "absent.yaml: there is no image lock"),
         (("--host", "http://127.0.0.1:9"), "http://127.0.0.1:9: "),
         (("--listen", "127.0.0.1:0"), "--listen: whoever can reach it could start runs"),
@@ -155,7 +156,7 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
         (("--listen", "127.0.0.1:0", "--receiver-token-file", "absent"), "--receiver-token-file absent: cannot be read"),
         (
             ("--listen", "127.0.0.1:0", "--receiver-token-file", "token", "--set", "resources.kubeflow.storage_uri=null"),
-            "resources.kubeflow.storage_uri: is missing",
+            "resources.kubeflow.storage_uri: is not set",
         ),
         (("--listen", "192.0.2.1:80", "--receiver-token-file", "token"), "--listen 192.0.2.1:80: cannot be listened on"),
     ],
@@ -169,16 +170,16 @@ def test_every_mistake_is_one_line(project: Path, kfp: KfpServer, options: tuple
 
 def test_a_receiver_from_its_start_to_its_end(project: Path, kfp: KfpServer) -> None:
     with receiver_process(project, kfp, "--debounce-s", "0.2") as receiver:
-        receiver.wait_for("nothing to do: nothing has changed")
+        receiver.wait_for("nothing has changed")
         port, event = receiver.port, payload("minio_object_created")
         assert post(port, "/events/s3", event, token=None).status == 401
         assert post(port, "/events/s3", event.replace(b'"data"', b'"other"')).json() == {"outcome": "ignored"}
         assert post(port, "/events/alertmanager", payload("alertmanager_resolved")).json() == {"outcome": "ignored"}
         assert post(port, "/events/s3", event).status == 202
-        receiver.wait_for("nothing to do: nothing has changed", count=2)
+        receiver.wait_for("nothing has changed", count=2)
         assert post(port, "/events/s3", event).json() == {"outcome": "duplicate"}
         assert post(port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
-        receiver.wait_for("nothing to do: nothing has changed", count=3)
+        receiver.wait_for("nothing has changed", count=3)
         metrics = request(receiver.status_port, "GET", "/metrics", token=None).body.decode()
         assert 'edgepress_receiver_requests_total{outcome="unauthorized",source="s3"} 1.0' in metrics
         assert all(re.match(r"edgepress_|# (HELP|TYPE) edgepress_", line) for line in metrics.splitlines())
@@ -207,7 +208,7 @@ def test_a_change_that_nobody_told_is_a_run_at_the_start(project: Path, kfp: Kfp
             == json.loads(open_store("s3://edgepress/runs")[0].get_bytes(f"runs/{last_verdict_key('pets')}"))["fingerprint"]
         )
         post(receiver.port, "/events/s3", payload("minio_object_created"))
-        receiver.wait_for(f"nothing to do: nothing has changed since the verdict of run {run['run_id']}")
+        receiver.wait_for(f"nothing has changed since the verdict of run {run['run_id']}")
         assert len(kfp.state.runs) == 1
         assert receiver.end(signal.SIGINT) == 0
 

@@ -15,12 +15,19 @@ from edgepress_pipelines.pipeline_name import PIPELINE_NAME
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_in, read_config
+from tests.unit import store_environment
 
 
 @pytest.fixture
 def kfp() -> Iterator[KfpServer]:
     with running_kfp() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def no_credentials_of_a_store() -> Iterator[None]:
+    with store_environment.only({}):
+        yield
 
 
 def no_word(line: str) -> None:
@@ -107,6 +114,22 @@ def test_a_server_that_stays_down_is_given_up_on(kfp: KfpServer, tmp_path: Path)
     assert kfp.state.runs == {}
 
 
+def test_whoever_interrupts_a_start_is_told_the_name_to_look_for(kfp: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    config = read_config(tmp_path)
+    connection = connect(kfp)
+    prepared = prepare_run(config, connection, package_in(tmp_path, config))
+    kfp.faults.add(Fault("lose answer", at="POST .*/runs$"))
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.create_once.time.sleep", interrupt)
+    with pytest.raises(KubeflowError) as interrupted:
+        create_run(prepared, connection)
+    name = kfp.only_run()["display_name"]
+    assert str(interrupted.value) == f"interrupted; a run named '{name}' may have been started; `edgepress runs list` shows it"
+    assert interrupted.value.may_have_acted
+
+
 def test_a_run_in_a_namespace_of_its_own(tmp_path: Path) -> None:
     with running_kfp(is_multi_user=True) as kfp:
         kfp.door = Door(tokens={"secret": frozenset({"team"})})
@@ -157,6 +180,12 @@ def test_a_run_needs_a_place_for_what_it_gives(kfp: KfpServer, tmp_path: Path) -
 def test_what_cannot_be_checked_is_said_in_one_line(kfp: KfpServer, tmp_path: Path) -> None:
     said: list[str] = []
     check_run(read_config(tmp_path), connect(kfp), None, said.append)
-    (line,) = said
-    assert "Secret edgepress-s3 in namespace kubeflow" in line
-    assert "--kube-context" in line
+    store, secret = said
+    assert store.startswith("not checked from here: the object store (")
+    assert "there are no credentials" in store
+    assert "Secret edgepress-s3 in namespace kubeflow" in secret
+    assert "--kube-context" in secret
+    assert "accelerators" not in secret
+    kubeflow = {"storage_uri": STORAGE, "trainer": {"accelerator": {"type": "nvidia.com/gpu"}}}
+    check_run(read_config(tmp_path, resources={"kubeflow": kubeflow}), connect(kfp), None, said.append)
+    assert "accelerators" in said[-1]

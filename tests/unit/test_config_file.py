@@ -130,7 +130,7 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
         ("gate:", "gate:\n  objective: size", "c.yaml:17: gate.objective: must be one of accuracy, size_bytes, size_gzip_bytes, "),
         ("gate:", "benchmark: {threads: 4}\ngate:", "c.yaml:16: benchmark.threads: must be 1, is 4"),
         ("name: demo", "name: Demo Net", "c.yaml:1: name: must be 1 to 48 lower-case letters, digits, '-' and '_'"),
-        ("gate:", "release: {uri: 'http://x'}\ngate:", "c.yaml:16: release.uri: must be of the form s3://bucket/prefix, is the text"),
+        ("gate:", "release: {uri: 'http://x'}\ngate:", "c.yaml:16: release.uri: must be of the form s3://bucket/prefix, a bucket being"),
         ("gate:", "release: {endpoint_url: 'host:9000'}\ngate:", "c.yaml:16: release.endpoint_url: must be of the form http://host:port"),
         # missing
         ("name: demo\n", "", "c.yaml: name: is missing"),
@@ -271,7 +271,8 @@ def test_an_error_in_the_only_recipe_is_not_hidden_by_a_list_too_short(tmp_path:
             "trainer.accelerator.type: must be one of nvidia.com/gpu, amd.com/gpu, gpu.intel.com/i915, google.com/tpu, habana.ai/gaudi, is",
         ),
         ("trainer={accelerator: {type: nvidia.com/gpu, count: 0}}", "trainer.accelerator.count: must be at least 1, is 0"),
-        ("storage_uri=gs://bucket", "storage_uri: must be of the form s3://bucket/prefix, is the text 'gs://bucket'"),
+        ("storage_uri=gs://bucket", "storage_uri: must be of the form s3://bucket/prefix, a bucket being 3 to 63 lower-case letters"),
+        ("trainer={memory: 4}", "trainer.memory: must be text, e.g. 4Gi, is 4"),
         (
             "namespace=My_Space",
             "namespace: must be 1 to 63 lower-case letters, digits and '-', such as edgepress-runs, is the text 'My_Space'",

@@ -32,7 +32,7 @@ def test_a_dead_holder_is_waited_for_as_long_as_its_lease_and_no_longer(store: O
     with claim_start(store, "p", "digits", tell=told.append, lease_s=120, clock=time.clock()):
         assert 120 <= time.seconds <= 120 + POLL_INTERVAL_S
         assert store.list_keys() == ["p/claims/digits/000000000008.json"]
-    assert told == ["waiting for dead:1:x, which is starting a run of digits or has died doing so"]
+    assert told == ["waiting for dead:1:x, which is starting a run of digits; silent for 120 s, it is taken for dead"]
 
 
 def test_a_holder_that_releases_is_followed_within_a_poll(store: ObjectStore) -> None:

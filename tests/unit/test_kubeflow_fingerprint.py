@@ -32,6 +32,7 @@ recipes: [{recipe: int8}, {recipe: pruned, prune: {final_sparsity: 0.5}}]
 gate: {accuracy: {max_drop: 0.02}}
 schedule: {cron: "0 3 * * *"}
 resources: {kubeflow: {storage_uri: s3://edgepress/runs}}
+release: {uri: s3://edgepress/releases}
 """
 MODULE = "def build_model(**params):\n    return None\n"
 

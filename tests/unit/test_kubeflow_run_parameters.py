@@ -16,7 +16,9 @@ DIGITS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "conf
 
 
 def config(*overrides: str) -> PipelineConfig:
-    return load_config(DIGITS, ["resources.kubeflow.storage_uri=s3://pipelines/edgepress/", *overrides])
+    return load_config(
+        DIGITS, ["resources.kubeflow.storage_uri=s3://pipelines/edgepress/", "release.uri=s3://pipelines/releases", *overrides]
+    )
 
 
 def with_source(source: str, volume: DataVolume | None = None) -> PipelineConfig:
@@ -72,8 +74,15 @@ def test_data_on_this_machine_is_refused() -> None:
 
 
 def test_a_run_without_a_storage_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"resources.kubeflow.storage_uri: is missing"):
+    with pytest.raises(ConfigError, match=r"resources.kubeflow.storage_uri: is not set"):
         run_parameters(load_config(DIGITS))
+
+
+def test_a_release_goes_to_no_bucket_that_nobody_named() -> None:
+    for overrides in ([], ["release.golden_examples=8"], ["release.endpoint_url=https://s3.example.org"]):
+        loaded = load_config(DIGITS, ["resources.kubeflow.storage_uri=s3://pipelines/edgepress", *overrides])
+        with pytest.raises(ConfigError, match=r"^release.uri: is not set; on a cluster a release goes to a bucket of yours, e.g. s3://"):
+            run_parameters(loaded)
 
 
 def test_a_configuration_may_name_data_on_a_volume_that_this_machine_lacks(tmp_path: Path) -> None:

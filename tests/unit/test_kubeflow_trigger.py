@@ -25,6 +25,7 @@ dataset: {source: digits}
 baseline: {model: mlp}
 recipes: [{recipe: int8}]
 gate: {accuracy: {max_drop: 0.02}}
+release: {uri: s3://edgepress/releases}
 """
 
 
@@ -93,7 +94,7 @@ def test_a_run_is_started_once_for_each_change(project: Project) -> None:
     assert again.message == "nothing to do: run run-1 is in progress on the same data, code and configuration"
     project.judge("rejected", first.fingerprint)
     unchanged = project.trigger()
-    assert unchanged.message == "nothing to do: nothing has changed since the verdict of run run-1 (rejected)"
+    assert unchanged.message == "nothing has changed since the verdict of run run-1 (rejected)"
     assert (unchanged.exit_code, unchanged.started_run_id) == (EXIT_DONE, None)
     changed = project.trigger("gate.accuracy.max_drop=0.05")
     assert changed.message == "started run run-2: the configuration changed since the verdict of run run-1 (rejected)"
@@ -204,7 +205,7 @@ def test_a_source_on_a_volume_that_is_here_is_looked_at(tmp_path: Path) -> None:
 
 
 def test_storage_has_to_be_named(project: Project) -> None:
-    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is missing"):
+    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is not set"):
         project.trigger("resources.kubeflow.storage_uri=null")
 
 

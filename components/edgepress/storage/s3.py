@@ -22,7 +22,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from edgepress.errors import ConfigError, StorageError
+from edgepress.errors import ConfigError, StorageError, StorageRefusedError
 from edgepress.storage.s3_client import ATTEMPTS, CREDENTIALS, EMBEDDED_ENDPOINT_VARIABLE, connect
 from edgepress.storage.store import StoredObject
 
@@ -40,6 +40,8 @@ _CHUNK_BYTES = 1 << 20
 _WRONG_CREDENTIALS = frozenset(
     {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "InvalidClientTokenId", "TokenRefreshRequired"}
 )
+_ACCESS_DENIED = frozenset({"AccessDenied", "403", "AllAccessDisabled"})
+_NOT_LET_IN = _ACCESS_DENIED | _WRONG_CREDENTIALS | {"NoSuchBucket"}
 _OVERLOADED = frozenset({"SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "500", "502", "503", "504"})
 
 _BROKEN_BODIES = (IncompleteReadError, ResponseStreamingError)
@@ -189,7 +191,8 @@ class S3Store:
     def _explained(self, error: BotoCoreError | ClientError, key: str) -> StorageError:
         """One line that says where, why and what to do, for whatever botocore raises."""
         if isinstance(error, ClientError):
-            return StorageError(f"{self.address}: {self._refusal(error, key)}")
+            kind = StorageRefusedError if _code(error) in _NOT_LET_IN else StorageError
+            return kind(f"{self.address}: {self._refusal(error, key)}")
         if isinstance(error, NoCredentialsError | CredentialRetrievalError):
             return StorageError(f"{self.address}: there are no credentials; set {CREDENTIALS}")
         if isinstance(error, ConnectionError | HTTPClientError):
@@ -205,7 +208,7 @@ class S3Store:
 
     def _refusal(self, error: ClientError, key: str) -> str:
         code = _code(error)
-        if code in ("AccessDenied", "403", "AllAccessDisabled"):
+        if code in _ACCESS_DENIED:
             return f"access denied to '{key}' for this access key; grant it reading, writing, listing and deleting on this bucket"
         if code in _WRONG_CREDENTIALS:
             return f"the credentials were not accepted ({code}); check {CREDENTIALS}"

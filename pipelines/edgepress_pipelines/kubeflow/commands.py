@@ -25,6 +25,7 @@ from edgepress_pipelines.kubeflow.options import (
     check,
     connect,
     load_with_images,
+    repeated_options,
 )
 from edgepress_pipelines.kubeflow.runs_commands import follow_to_end, runs
 from edgepress_pipelines.kubeflow.schedule_commands import schedule
@@ -40,6 +41,7 @@ def register(app: typer.Typer) -> None:
 
 
 def submit(
+    context: typer.Context,
     config: ConfigArgument,
     overrides: SetOption = [],  # noqa: B006  typer copies it
     images: ImagesOption = DEFAULT_IMAGES,
@@ -56,8 +58,8 @@ def submit(
 ) -> None:
     """Start a run on Kubeflow.
 
-    Exit codes: with --wait those of `run`: 0 released, 10 rejected, 11 inconclusive; else 0 started. 2 the input is wrong and nothing was
-    started, 1 anything else.
+    Exit codes: 0 started, 2 the input is wrong and nothing was started, 1 anything else. With --wait those of `run`: 0 released,
+    10 rejected, 11 inconclusive, 2 the input is wrong, which may also be a task's word, 1 anything else.
     """
     settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
@@ -66,14 +68,17 @@ def submit(
     from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
     from edgepress_pipelines.kubeflow.package import compiled
     from edgepress_pipelines.kubeflow.submit import submit_run
+    from edgepress_pipelines.workdir import Workdir
 
     check(settings, connection, kube_context, no_cluster_check)
+    if wait:
+        Workdir(workdir)  # what is wrong with it is told before anything is started
     fingerprint = take_fingerprint(settings, lock, dataset=None if is_on_data_volume(settings) else digest_dataset(settings))
     with compiled(settings, lock, fingerprint) as package:
         submitted = submit_run(settings, connection, package)
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:
-        follow_to_end(console, connection, submitted.run_id, workdir, plain)
+        follow_to_end(console, connection, submitted.run_id, workdir, plain, repeated_options(context, connection))
 
 
 def upload(

@@ -1,6 +1,7 @@
 """Where Kubeflow Pipelines is, and who asks."""
 
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +9,10 @@ from urllib.parse import urlsplit
 
 import kfp_server_api
 
+from edgepress.contracts.kubeflow import DNS_LABEL_PATTERN
 from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.transport import ApiClient, Credential, Patience
+from edgepress_pipelines.kubeflow.tls import check_ca_file
+from edgepress_pipelines.kubeflow.transport import ApiClient, Credential, Patience, Tell
 from edgepress_pipelines.kubeflow.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
 
 IN_CLUSTER_HOST = "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
@@ -29,6 +32,7 @@ class ConnectionSettings:
         cookie_file: a session cookie as ``name=value``, for gateways that log users in.
         ca_file: PEM certificates to trust instead of the public authorities.
         patience: time limits and attempts of each request.
+        tell: is given one line when something keeps the user waiting.
     """
 
     host: str | None = None
@@ -37,6 +41,7 @@ class ConnectionSettings:
     cookie_file: Path | None = None
     ca_file: Path | None = None
     patience: Patience = field(default_factory=Patience)
+    tell: Tell = lambda _: None
 
 
 class Connection:
@@ -47,18 +52,20 @@ class Connection:
         before_request: as in ``ApiClient``.
 
     Raises:
-        InputError: no host is known, a file cannot be read, or more than one credential is given.
+        InputError: no host is known, the namespace is none, a file cannot be read or does not hold what it should, or more than one
+            credential is given.
     """
 
     def __init__(self, settings: ConnectionSettings, before_request: Callable[[], None] = lambda: None) -> None:
         self.host = _host(settings.host)
         self.patience = settings.patience
-        self.namespace = settings.namespace
+        self.tell: Tell = settings.tell
+        self.namespace = _namespace(settings.namespace)
         configuration = kfp_server_api.Configuration(host=self.host)
         if settings.ca_file is not None:
-            _read_secret(settings.ca_file, "--ca-file")
+            check_ca_file(settings.ca_file)
             configuration.ssl_ca_cert = str(settings.ca_file)
-        self.client = ApiClient(configuration, _credential(settings), settings.patience, before_request)
+        self.client = ApiClient(configuration, _credential(settings), settings.patience, before_request, lambda line: self.tell(line))
         self.experiments = kfp_server_api.ExperimentServiceApi(self.client)
         self.pipelines = kfp_server_api.PipelineServiceApi(self.client)
         self.uploads = kfp_server_api.PipelineUploadServiceApi(self.client)
@@ -81,21 +88,27 @@ def is_pod_with_account() -> bool:
 
 
 def _host(given: str | None) -> str:
-    host = given or os.environ.get(HOST_VARIABLE)
+    host, origin = (given, "--host") if given else (os.environ.get(HOST_VARIABLE), HOST_VARIABLE)
     if not host:
         if in_cluster():
             return IN_CLUSTER_HOST
-        raise InputError(f"where Kubeflow Pipelines is has not been said; give --host URL, or set {HOST_VARIABLE}")
+        raise InputError(f"no address of Kubeflow Pipelines; give --host URL or set {HOST_VARIABLE}")
     try:
         parts = urlsplit(host)
         port_is_known = parts.port is None or parts.port > 0
     except ValueError:  # brackets that hold no IPv6 address, or a port that is none
         parts, port_is_known = urlsplit(""), False
     if "@" in host.rpartition("://")[2].partition("/")[0]:
-        raise InputError("--host: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
+        raise InputError(f"{origin}: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_known or not host.isprintable() or " " in host:
-        raise InputError(f"--host {host!r}: is not a URL such as https://kubeflow.example.org/pipeline")
+        raise InputError(f"{origin} {host!r}: is not a URL such as https://kubeflow.example.org/pipeline")
     return host.split("#")[0].rstrip("/")
+
+
+def _namespace(given: str | None) -> str | None:
+    if given is not None and not re.fullmatch(DNS_LABEL_PATTERN, given):
+        raise InputError(f"--namespace {given!r}: must be 1 to 63 lower-case letters, digits and '-', such as edgepress-runs")
+    return given
 
 
 def _credential(settings: ConnectionSettings) -> Credential | None:
@@ -106,14 +119,14 @@ def _credential(settings: ConnectionSettings) -> Credential | None:
     if token_file is not None:
         return _bearer(_reader(token_file, "--token-file"))
     if cookie_file is not None:
-        return _cookie(_reader(cookie_file, "--cookie-file"))
+        return _cookie(_reader(cookie_file, "--cookie-file"), f"--cookie-file {cookie_file}")
     token, cookie = os.environ.get(TOKEN_VARIABLE), os.environ.get(COOKIE_VARIABLE)
     if token and cookie:
         raise InputError(f"{TOKEN_VARIABLE} and {COOKIE_VARIABLE}: set one of them")
     if token:
         return _bearer(lambda: _one_line(token, TOKEN_VARIABLE))
     if cookie:
-        return _cookie(lambda: _one_line(cookie, COOKIE_VARIABLE))
+        return _cookie(lambda: _one_line(cookie, COOKIE_VARIABLE), COOKIE_VARIABLE)
     pod_token = Path(os.environ.get(POD_TOKEN_VARIABLE) or POD_TOKEN)
     return _bearer(_reader(pod_token, str(pod_token))) if pod_token.is_file() else None
 
@@ -123,8 +136,9 @@ def _bearer(read: Callable[[], str]) -> Credential:
     return Credential("Authorization", lambda: f"Bearer {read()}")
 
 
-def _cookie(read: Callable[[], str]) -> Credential:
-    read()
+def _cookie(read: Callable[[], str], origin: str) -> Credential:
+    if "=" not in read():
+        raise InputError(f"{origin}: is no cookie; write name=value, e.g. authservice_session=...")
     return Credential("Cookie", read)
 
 
@@ -146,6 +160,8 @@ def _read_secret(path: Path, origin: str) -> str:
 def _one_line(secret: str, origin: str) -> str:
     """The secret, unless it is none: an odd character would end up in a header."""
     text = secret.strip()
-    if not text or not text.isascii() or not text.isprintable():
+    if not text:
+        raise InputError(f"{origin}: is empty")
+    if not text.isascii() or not text.isprintable():
         raise InputError(f"{origin}: must hold one line of printable ASCII")
     return text

@@ -10,6 +10,7 @@ class KubeflowError(EdgePressError):
         status: of the HTTP answer; None when there was none.
         is_transient: the same request may succeed a moment later.
         may_have_acted: the request may have been carried out although no answer came back.
+        is_unreachable: no connection came about, because nobody listens there or the name is unknown.
         retry_after_s: how long the server asks to wait; None when it does not say.
         exit_code: 2 when the user can put it right (address, credentials, rights, names), else 1.
     """
@@ -21,6 +22,7 @@ class KubeflowError(EdgePressError):
         status: int | None = None,
         is_transient: bool = False,
         may_have_acted: bool = False,
+        is_unreachable: bool = False,
         retry_after_s: float | None = None,
         exit_code: int = EXIT_FAILED,
     ) -> None:
@@ -28,11 +30,12 @@ class KubeflowError(EdgePressError):
         self.status = status
         self.is_transient = is_transient
         self.may_have_acted = may_have_acted
+        self.is_unreachable = is_unreachable
         self.retry_after_s = retry_after_s
         self.exit_code = exit_code
 
 
-def refused(host: str, status: int, reason: str, *, retry_after_s: float | None = None) -> KubeflowError:
+def refused(host: str, status: int, reason: str, *, retry_after_s: float | None = None, with_credential: bool = False) -> KubeflowError:
     """The error for an HTTP answer that is not a success.
 
     Args:
@@ -40,10 +43,11 @@ def refused(host: str, status: int, reason: str, *, retry_after_s: float | None 
         status: of the answer, 300 or above.
         reason: what the server says, in one line; may be empty.
         retry_after_s: its header Retry-After.
+        with_credential: whether the request said who asks.
     """
     said = f": {reason}" if reason else ""
     if 300 <= status < 400:
-        return not_the_api(host, f"answers with a redirect ({status})")
+        return not_the_api(host, f"answers with a redirect ({status})", with_credential=with_credential)
     match status:
         case 401:
             text = f"the credentials were not accepted (401{said}); give a valid one with --token-file or --cookie-file"
@@ -69,10 +73,13 @@ def refused(host: str, status: int, reason: str, *, retry_after_s: float | None 
     )
 
 
-def not_the_api(host: str, what: str) -> KubeflowError:
+def not_the_api(host: str, what: str, *, with_credential: bool) -> KubeflowError:
     """The error for an answer that does not come from Kubeflow Pipelines, such as the login page before it."""
+    if with_credential:
+        advice = "the credentials were not accepted, a cookie or token may have expired; get a new one, or give"
+    else:
+        advice = "give credentials with --token-file or --cookie-file, or"
     return KubeflowError(
-        f"{host}: {what} instead of the API's JSON, as a login page does; give credentials with --token-file or --cookie-file, "
-        "or the address of the API itself",
+        f"{host}: {what} instead of the API's JSON, as a login page does; {advice} the address of the API itself",
         exit_code=EXIT_WRONG_INPUT,
     )

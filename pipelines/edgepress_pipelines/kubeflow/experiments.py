@@ -3,8 +3,8 @@
 import kfp_server_api
 
 from edgepress_pipelines.kubeflow.connection import Connection
+from edgepress_pipelines.kubeflow.create_once import create_once
 from edgepress_pipelines.kubeflow.listing import every, named
-from edgepress_pipelines.kubeflow.transport import create_once
 
 
 def find_experiment(connection: Connection, name: str) -> str | None:
@@ -29,4 +29,4 @@ def ensure_experiment(connection: Connection, name: str) -> str:
     def find() -> str | None:
         return find_experiment(connection, name)
 
-    return find() or create_once(create, find, connection.patience)
+    return find() or create_once(create, find, connection.patience, connection.tell)

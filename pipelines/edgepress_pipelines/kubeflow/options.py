@@ -1,5 +1,6 @@
 """Options that the commands for Kubeflow share, and what they have in common when they begin."""
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,8 +19,8 @@ HostOption = Annotated[
     typer.Option(
         "--host",
         metavar="URL",
-        envvar=HOST_VARIABLE,
-        help="Kubeflow Pipelines' API, e.g. https://kubeflow.example.org/pipeline. In a pod: the installation's own.",
+        help="Kubeflow Pipelines' API, e.g. https://kubeflow.example.org/pipeline. "
+        f"{HOST_VARIABLE} may hold it instead; in a pod: the installation's own.",
     ),
 ]
 NamespaceOption = Annotated[
@@ -77,7 +78,26 @@ def connect(
     """A connection as the options say; nobody has been contacted yet."""
     from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
 
-    return Connection(ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file))
+    return Connection(
+        ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file, tell=tell)
+    )
+
+
+def repeated_options(context: typer.Context, connection: "Connection") -> str:
+    """The options that reach the same Kubeflow and working directory again, as they were given; what came from variables still does.
+
+    Args:
+        context: of the command that is running.
+        connection: whose namespace has been settled, so that one from a configuration is there where it is needed.
+    """
+    given = {
+        name: context.params[name]
+        for name in ("host", "namespace", "token_file", "cookie_file", "ca_file", "workdir")
+        if (source := context.get_parameter_source(name)) is not None and source.name == "COMMANDLINE"
+    }
+    if connection.namespace is not None:
+        given["namespace"] = connection.namespace
+    return "".join(f" --{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in given.items())
 
 
 def tell(line: str) -> None:
@@ -96,12 +116,21 @@ def check(
     from edgepress_pipelines.kubeflow.connection import is_pod_with_account
     from edgepress_pipelines.kubeflow.preflight import check_run
 
+    refuse_both(kube_context, no_cluster_check)
     cluster = None
     if not no_cluster_check and (kube_context is not None or is_pod_with_account()):
         from edgepress_pipelines.kubeflow.cluster import Cluster
 
         cluster = Cluster(kube_context)
     check_run(settings, connection, cluster, _say_nothing if no_cluster_check else tell)
+
+
+def refuse_both(kube_context: str | None, no_cluster_check: bool) -> None:
+    """Refuse a check that is asked for and forbidden."""
+    if kube_context is not None and no_cluster_check:
+        from edgepress.errors import InputError
+
+        raise InputError("--kube-context and --no-cluster-check: give one of them")
 
 
 def _say_nothing(line: str) -> None:

@@ -1,5 +1,6 @@
 """Everything that can be known to be wrong before something is submitted, found before something is submitted."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,7 +8,8 @@ from typing import TYPE_CHECKING
 from packaging.version import InvalidVersion, Version
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress.errors import InputError
+from edgepress.errors import InputError, StorageError, StorageRefusedError
+from edgepress.storage import join_key, open_store
 from edgepress_pipelines.kubeflow.backend import MINIMUM_BACKEND_VERSION
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.experiments import find_experiment
@@ -77,21 +79,38 @@ def check_run(config: PipelineConfig, connection: Connection, cluster: "Cluster 
 
     Raises:
         KubeflowError: KFP cannot be reached, or refuses; the namespace may not be read.
-        InputError: something is wrong, see ``check_cluster_config`` and ``check_backend``; or the Secret with the store's credentials is
-            missing or incomplete, or no node offers the accelerators that a task asks for.
+        InputError: something is wrong, see ``check_cluster_config`` and ``check_backend``; the store refuses this machine's credentials, or
+            has no such bucket; the Secret with the store's credentials is missing or incomplete; or no node offers the accelerators that a
+            task asks for.
     """
-    check_cluster_config(config)
+    storage = check_cluster_config(config)
     backend = check_backend(connection, config.resources.kubeflow.namespace)
     find_experiment(connection, config.resources.kubeflow.experiment)  # what may not be read here, may not be written either
+    _check_storage(storage, tell)
     if cluster is None:
+        settings = config.resources.kubeflow
+        wants_accelerator = any(it.accelerator is not None for it in (settings.trainer, settings.evaluator, settings.releaser))
         tell(
-            f"not checked from here: Secret {config.resources.kubeflow.credentials_secret} in namespace {backend.pods_namespace}, and "
-            "accelerators of nodes (--kube-context NAME lets EdgePress look)"
+            f"not checked from here: Secret {settings.credentials_secret} in namespace {backend.pods_namespace}"
+            f"{', and accelerators of nodes' if wants_accelerator else ''} (--kube-context NAME lets EdgePress look)"
         )
         return backend
     cluster.check_secret(backend.pods_namespace, config.resources.kubeflow.credentials_secret, tell)
     cluster.check_accelerators(config.resources.kubeflow, tell)
     return backend
+
+
+def _check_storage(uri: str, tell: Callable[[str], None]) -> None:
+    """List below the storage once: most of what keeps a run's tasks from it keeps this machine from it, too."""
+    try:
+        store, prefix = open_store(uri)
+        store.exists(join_key(prefix, "verdicts"))
+    except StorageRefusedError as error:
+        own = any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"))
+        hint = "" if own else "; a store other than Amazon's is named by AWS_ENDPOINT_URL_S3"
+        raise InputError(f"resources.kubeflow.storage_uri: {error}{hint}") from error
+    except StorageError as error:  # pods may reach it all the same
+        tell(f"not checked from here: the object store ({error})")
 
 
 def _version(host: str, tag: object) -> Version:

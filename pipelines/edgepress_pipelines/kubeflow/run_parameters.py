@@ -32,14 +32,16 @@ def check_cluster_config(config: PipelineConfig) -> str:
     ``release.endpoint_url`` may be left out: it then comes from the Secret's AWS_ENDPOINT_URL_S3, else Amazon's own store is meant.
 
     Raises:
-        ConfigError: there is no storage, or the data is in a place that pods do not see.
+        ConfigError: there is no storage, no place for releases is named, or the data is in a place that pods do not see.
     """
     settings = config.resources.kubeflow
     if settings.storage_uri is None:
         raise ConfigError(
-            "resources.kubeflow.storage_uri: is missing; a run on a cluster keeps its data and results in an object store, "
+            "resources.kubeflow.storage_uri: is not set; a run on a cluster keeps its data and results in an object store, "
             "e.g. s3://my-bucket/edgepress"
         )
+    if "uri" not in config.release.model_fields_set:  # its default is a bucket of the embedded store, which no cluster has
+        raise ConfigError("release.uri: is not set; on a cluster a release goes to a bucket of yours, e.g. s3://my-bucket/releases")
     source = config.dataset.source
     if source not in BUILTIN_SOURCES and not source.startswith("s3://"):
         volume = settings.data_volume

@@ -15,6 +15,7 @@ from edgepress_pipelines.kubeflow.options import (
     RunArgument,
     TokenFileOption,
     connect,
+    repeated_options,
     tell,
 )
 
@@ -79,6 +80,7 @@ def show_logs(
 
 @runs.command("follow")
 def follow(
+    context: typer.Context,
     run: RunArgument,
     workdir: WorkdirOption = DEFAULT_WORKDIR,
     plain: PlainOption = False,
@@ -98,13 +100,14 @@ def follow(
     check_backend(connection, None)
     run_id = read_run(connection, run).run_id
     Workdir(workdir)  # what is wrong input is told before anything is followed
-    follow_to_end(make_console(), connection, run_id, workdir, plain)
+    follow_to_end(make_console(), connection, run_id, workdir, plain, repeated_options(context, connection))
 
 
-def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: Path, plain: bool) -> None:
+def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: Path, plain: bool, options: str = "") -> None:
     """Follow a run that is known to exist, with the display that fits the terminal; leave with the exit code of its outcome.
 
-    Whatever ends the following itself is exit code 1: the run goes on, so this is not the 2 that says that nothing was started.
+    Whatever ends the following itself is exit code 1: the run goes on, so this is not the 2 that says that nothing was started. ``options``
+    stand in the command that is then advised, to follow it again.
     """
     from edgepress_pipelines.display import choose_display
     from edgepress_pipelines.kubeflow.errors import KubeflowError
@@ -112,7 +115,8 @@ def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: 
     from edgepress_pipelines.kubeflow.run_record import read_run
     from edgepress_pipelines.termination import termination_interrupts
 
-    again = f"the run goes on; follow it again with: edgepress runs follow {run_id}"
+    again = f"the run goes on; follow it again with: edgepress runs follow {run_id}{options}"
+    connection.tell = lambda _: None  # the display says it
     try:
         with termination_interrupts():
             record = read_run(connection, run_id)

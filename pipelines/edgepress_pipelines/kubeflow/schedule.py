@@ -11,11 +11,11 @@ import kfp_server_api
 from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import ConfigError
 from edgepress_pipelines.kubeflow.connection import Connection
+from edgepress_pipelines.kubeflow.create_once import create_once
 from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.experiments import ensure_experiment
 from edgepress_pipelines.kubeflow.listing import every, named
 from edgepress_pipelines.kubeflow.package import Package
-from edgepress_pipelines.kubeflow.transport import create_once
 from edgepress_pipelines.kubeflow.upload import upload_version
 
 _MARK = "EdgePress schedule, content sha256:"
@@ -93,7 +93,7 @@ def create_schedule(config: PipelineConfig, connection: Connection, package: Pac
     def create() -> Schedule:
         return _read(connection.recurring_runs.recurring_run_service_create_recurring_run(wanted))
 
-    made = same or create_once(create, find, connection.patience)
+    made = same or create_once(create, find, connection.patience, connection.tell)
     now = there if same else find_schedules(connection, config.name)
     kept = _with_content(now, content) or made
     # One of other content that has come since is what another command wants at this moment: nobody can say which of the two holds.

@@ -40,7 +40,7 @@ def create_schedule(
     kube_context: KubeContextOption = None,
     no_cluster_check: NoClusterCheckOption = False,
 ) -> None:
-    """Have the configuration's schedule on Kubeflow. The same again changes nothing; another content replaces it."""
+    """Create or update the schedule of a configuration on Kubeflow. Without a change nothing is done."""
     settings, lock = load_with_images(config, overrides, images)
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 

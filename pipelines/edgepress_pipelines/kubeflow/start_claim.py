@@ -137,7 +137,7 @@ def claim_start(
             watched, watched_since_s = content, clock.now_s()
             if not _is_released(content) and (holder := _holder(content)) not in told:
                 told.add(holder)
-                tell(f"waiting for {holder}, which is starting a run of {name} or has died doing so")
+                tell(f"waiting for {holder}, which is starting a run of {name}; silent for {lease_s:.0f} s, it is taken for dead")
         if newest is None or (content is not None and (_is_released(content) or clock.now_s() - watched_since_s >= lease_s)):
             since_s = clock.now_s()
             mine = _next_key(folder, newest)

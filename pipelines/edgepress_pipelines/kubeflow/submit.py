@@ -9,10 +9,11 @@ import kfp_server_api
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress_pipelines.kubeflow.connection import Connection
+from edgepress_pipelines.kubeflow.create_once import create_once
+from edgepress_pipelines.kubeflow.errors import KubeflowError
 from edgepress_pipelines.kubeflow.experiments import ensure_experiment
 from edgepress_pipelines.kubeflow.listing import every, named
 from edgepress_pipelines.kubeflow.package import Package
-from edgepress_pipelines.kubeflow.transport import create_once
 from edgepress_pipelines.kubeflow.upload import upload_version
 
 
@@ -72,7 +73,8 @@ def create_run(prepared: PreparedRun, connection: Connection) -> SubmittedRun:
     """Start a prepared run, with one request unless an answer is lost; see ``create_once``.
 
     Raises:
-        KubeflowError: KFP cannot be reached, or refuses. No run has been started, unless ``may_have_acted``: then it is not known.
+        KubeflowError: KFP cannot be reached, or refuses, or the user interrupts. No run has been started, unless ``may_have_acted``: then
+            it is not known.
     """
 
     def create() -> Any:
@@ -82,7 +84,12 @@ def create_run(prepared: PreparedRun, connection: Connection) -> SubmittedRun:
         ask = connection.runs.run_service_list_runs
         return next(every(ask, "runs", experiment_id=prepared.experiment_id, filter=named(prepared.name)), None)
 
-    run = create_once(create, find, connection.patience)
+    try:
+        run = create_once(create, find, connection.patience, connection.tell)
+    except KeyboardInterrupt:
+        raise KubeflowError(
+            f"interrupted; a run named '{prepared.name}' may have been started; `edgepress runs list` shows it", may_have_acted=True
+        ) from None
     return SubmittedRun(run_id=run.run_id, name=prepared.name, url=connection.run_url(run.run_id))
 
 

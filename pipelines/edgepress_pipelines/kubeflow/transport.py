@@ -10,7 +10,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import kfp_server_api
 from urllib3.exceptions import (
@@ -19,12 +19,14 @@ from urllib3.exceptions import (
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
+    ProtocolError,
     ReadTimeoutError,
     SSLError,
 )
 
 from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError
 from edgepress_pipelines.kubeflow.errors import KubeflowError, not_the_api, refused
+from edgepress_pipelines.kubeflow.tls import speaks_tls
 
 _REPEATABLE = frozenset({"GET", "DELETE"})
 """Methods that may be repeated when the answer was lost; a second DELETE answers 404, which its caller takes for done."""
@@ -32,7 +34,8 @@ _REPEATABLE_ENDINGS = (":enable", ":disable")
 """Requests that change nothing when they are said twice, whatever their method."""
 _MAX_REASON_LENGTH = 300
 
-T = TypeVar("T")
+Tell = Callable[[str], None]
+"""Takes one line for the user."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Patience:
         connect_timeout_s, read_timeout_s: of one request. Creating a run compiles a workflow on the server, which takes seconds.
         late_effect_s: after a request whose answer was lost, how long what it makes is looked for before it is sent again: a server that
             is slow to answer may still be carrying it out.
+        settle_s: after a request that the server says has failed, how long to wait before that look, which is then the only one.
         attempts: of a request that may be repeated.
         first_delay_s: before the second attempt; doubled for each one after it.
         longest_delay_s: also limits what a server asks for with Retry-After.
@@ -51,6 +55,7 @@ class Patience:
     connect_timeout_s: float = 10.0
     read_timeout_s: float = 60.0
     late_effect_s: float = 60.0
+    settle_s: float = 2.0
     attempts: int = 5
     first_delay_s: float = 0.5
     longest_delay_s: float = 30.0
@@ -82,6 +87,7 @@ class ApiClient(kfp_server_api.ApiClient):
         credential: says who asks; None says nothing.
         patience: time limits and attempts.
         before_request: is called before each attempt of each request; what it raises keeps that from being sent.
+        tell: is given one line when a request has to be repeated.
     """
 
     def __init__(
@@ -90,12 +96,15 @@ class ApiClient(kfp_server_api.ApiClient):
         credential: Credential | None,
         patience: Patience,
         before_request: Callable[[], None] = lambda: None,
+        tell: Tell = lambda _: None,
     ) -> None:
         configuration.retries = False  # neither repeats nor redirects: what follows decides
         super().__init__(configuration)
         self._credential = credential
         self.patience = patience
         self._before_request = before_request
+        self._tell = tell
+        self._has_answered = False
 
     def request(
         self,
@@ -120,8 +129,12 @@ class ApiClient(kfp_server_api.ApiClient):
                 return self._once(method, url, query_params, sent, post_params, body, timeout)
             except KubeflowError as error:
                 repeatable = method in _REPEATABLE or url.endswith(_REPEATABLE_ENDINGS) or not error.may_have_acted
-                if not (error.is_transient and repeatable) or attempt >= self.patience.attempts:
+                # Whom nothing was ever heard of is more likely a wrong address than away for a moment.
+                attempts = min(2, self.patience.attempts) if error.is_unreachable and not self._has_answered else self.patience.attempts
+                if not (error.is_transient and repeatable) or attempt >= attempts:
                     raise
+                if attempt == 1 and attempts > 2:
+                    self._tell(f"{str(error).partition('; ')[0]}; trying again (2 of {attempts})")
                 time.sleep(self.patience.delay_s(attempt, error))
 
     def _say_who_asks(self) -> dict[str, str]:
@@ -132,68 +145,42 @@ class ApiClient(kfp_server_api.ApiClient):
         except InputError as error:  # it could be read when the connection was opened: its file is being renewed
             raise KubeflowError(str(error), is_transient=True, exit_code=error.exit_code) from error
 
-    def _once(self, method: str, url: str, query_params: Any, headers: Any, post_params: Any, body: Any, timeout: Any) -> Any:
+    def _should_be_https(self) -> bool:
+        """Whether a server that has never answered was addressed without the TLS that it speaks."""
         host = self.configuration.host
+        return not self._has_answered and host.startswith("http://") and speaks_tls(host)
+
+    def _once(self, method: str, url: str, query_params: Any, headers: Any, post_params: Any, body: Any, timeout: Any) -> Any:
+        host, with_credential = self.configuration.host, self._credential is not None
         try:
             answer = super().request(method, url, query_params, headers, post_params, body, True, timeout)
         except kfp_server_api.ApiException as error:
+            if error.status == 400 and self._should_be_https():
+                raise _needs_https(host) from error
             if not error.status:  # the generated client's word for a failed TLS handshake
                 raise _not_trusted(host, error.reason) from error
             said = {name.lower(): value for name, value in (error.headers or {}).items()}
             if "html" in said.get("content-type", "") and error.status < 500:
-                raise not_the_api(host, f"answers with an HTML page ({error.status})") from error
-            raise refused(host, error.status, _reason(error.body), retry_after_s=_seconds(said.get("retry-after"))) from error
+                raise not_the_api(host, f"answers with an HTML page ({error.status})", with_credential=with_credential) from error
+            raise refused(
+                host,
+                error.status,
+                _reason(error.body),
+                retry_after_s=_seconds(said.get("retry-after")),
+                with_credential=with_credential,
+            ) from error
         except HTTPError as error:
+            if isinstance(error, ProtocolError) and self._should_be_https():
+                raise _needs_https(host) from error
             raise _lost(host, error) from error
         if not answer.data.lstrip().startswith((b"{", b"[")):
-            raise not_the_api(host, "answers with a page")
+            raise not_the_api(host, "answers with a page", with_credential=with_credential)
+        self._has_answered = True
         return answer
 
 
-def create_once(create: Callable[[], T], find: Callable[[], T | None], patience: Patience) -> T:
-    """Create something on the server although answers get lost.
-
-    A request whose answer was lost is sent again only when nothing has come of it within ``late_effect_s``. Where the server refuses a
-    second one of the same name that makes it once. Where it does not (runs, recurring runs), a server that carries out a request
-    later still, more than ``late_effect_s`` after its answer was given up, makes a second one.
-
-    Args:
-        create: sends the request.
-        find: looks for what an earlier request has made; None when there is nothing.
-        patience: attempts, and the delays between them.
-
-    Raises:
-        KubeflowError: the server cannot be reached, or refuses. With ``may_have_acted`` it is not known whether something was made.
-    """
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return create()
-        except KubeflowError as error:
-            exists = error.status == 409  # somebody else made it at the same moment
-            if not (error.may_have_acted or exists):
-                raise
-            found = find() if exists else _find_late(find, error, patience)
-            if found is not None:
-                return found
-            if exists or attempt >= patience.attempts:
-                raise
-
-
-def _find_late(find: Callable[[], T | None], lost: KubeflowError, patience: Patience) -> T | None:
-    """Look for what a request has made whose answer was lost, until nothing more is to be expected of it."""
-    until_s = time.monotonic() + patience.late_effect_s
-    look = 0
-    while True:
-        look += 1
-        time.sleep(patience.delay_s(look, lost))
-        try:
-            found = find()
-        except KubeflowError as error:
-            raise KubeflowError(f"{error}; an earlier request may have been carried out all the same", may_have_acted=True) from error
-        if found is not None or time.monotonic() >= until_s:
-            return found
+def _needs_https(host: str) -> KubeflowError:
+    return KubeflowError(f"{host}: speaks TLS; write https:// in --host", exit_code=EXIT_WRONG_INPUT)
 
 
 def _lost(host: str, error: HTTPError) -> KubeflowError:
@@ -215,6 +202,7 @@ def _lost(host: str, error: HTTPError) -> KubeflowError:
         f"{host}: {text}",
         is_transient=True,
         may_have_acted=not never_arrived,
+        is_unreachable=isinstance(cause, NewConnectionError | NameResolutionError),
         exit_code=EXIT_WRONG_INPUT if never_arrived else EXIT_FAILED,
     )
 

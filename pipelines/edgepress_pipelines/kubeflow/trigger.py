@@ -39,11 +39,13 @@ class TriggerOutcome:
         decision: what was found.
         fingerprint: what a run is computed from now.
         started_run_id: of the run that was started; None when none was.
+        url: its page in KFP's user interface.
     """
 
     decision: Decision
     fingerprint: Fingerprint
     started_run_id: str | None
+    url: str | None = None
 
     @property
     def message(self) -> str:
@@ -56,7 +58,7 @@ class TriggerOutcome:
             return f"nothing to do: run {self.decision.run_id} of the same code and configuration is in progress, maybe on the same data"
         if isinstance(self.decision, GivenUp):
             return f"no run was started: {self.decision.reason}"
-        return f"nothing to do: {self.decision.reason}"
+        return self.decision.reason
 
     @property
     def exit_code(self) -> int:

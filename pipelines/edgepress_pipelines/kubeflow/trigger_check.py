@@ -1,7 +1,7 @@
 """One check of ``edgepress trigger`` on a real Kubeflow: everything it depends on is read anew, so that a receiver follows what changes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
@@ -72,4 +72,5 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
             prepared = prepare_run(config, connection, package)
         return lambda before_request: create_run(prepared, Connection(request.connection, before_request)).run_id
 
-    return start_if_due(config, lock, runs_of=runs_of, prepare_run=prepare, force=force, tell=tell)
+    outcome = start_if_due(config, lock, runs_of=runs_of, prepare_run=prepare, force=force, tell=tell)
+    return replace(outcome, url=None if outcome.started_run_id is None else connection.run_url(outcome.started_run_id))

@@ -16,6 +16,7 @@ from edgepress_pipelines.kubeflow.options import (
     NamespaceOption,
     NoClusterCheckOption,
     TokenFileOption,
+    refuse_both,
     tell,
 )
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest
 
 logger = logging.getLogger(__name__)
+
+_DEBOUNCE_S = 10.0
 
 
 def trigger(
@@ -60,9 +63,16 @@ def trigger(
         ),
     ] = None,
     debounce_s: Annotated[
-        float,
-        typer.Option("--debounce-s", metavar="SECONDS", min=0.0, max=600.0, help="With --listen: quiet after an event before a check."),
-    ] = 10.0,
+        float | None,
+        typer.Option(
+            "--debounce-s",
+            metavar="SECONDS",
+            min=0.0,
+            max=600.0,
+            help="With --listen: quiet after an event before a check.",
+            show_default=str(_DEBOUNCE_S),
+        ),
+    ] = None,
     images: ImagesOption = DEFAULT_IMAGES,
     host: HostOption = None,
     namespace: NamespaceOption = None,
@@ -83,7 +93,14 @@ def trigger(
     from edgepress_pipelines.kubeflow.trigger_check import TriggerRequest, check
     from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
 
-    connection = ConnectionSettings(host=host, namespace=namespace, token_file=token_file, cookie_file=cookie_file, ca_file=ca_file)
+    connection = ConnectionSettings(
+        host=host,
+        namespace=namespace,
+        token_file=token_file,
+        cookie_file=cookie_file,
+        ca_file=ca_file,
+        tell=tell if listen is None else logger.warning,
+    )
     request = TriggerRequest(
         config=config,
         overrides=tuple(overrides),
@@ -92,6 +109,7 @@ def trigger(
         kube_context=kube_context,
         no_cluster_check=no_cluster_check,
     )
+    refuse_both(kube_context, no_cluster_check)
     settings = request.load()
     if listen is not None:
         if receiver_token_file is None:
@@ -101,13 +119,16 @@ def trigger(
         check_trigger_config(settings)
         read_image_lock(images)
         Connection(connection)  # mistakes show before anybody is listened to
-        raise typer.Exit(_receive(request, settings.name, listen, listen_status, receiver_token_file, debounce_s))
-    for option, given in (("--receiver-token-file", receiver_token_file), ("--listen-status", listen_status)):
+        raise typer.Exit(
+            _receive(request, settings.name, listen, listen_status, receiver_token_file, _DEBOUNCE_S if debounce_s is None else debounce_s)
+        )
+    receiving = {"--receiver-token-file": receiver_token_file, "--listen-status": listen_status, "--debounce-s": debounce_s}
+    for option, given in receiving.items():
         if given is not None:
             raise InputError(f"{option}: belongs to --listen HOST:PORT")
     outcome = check(request, force=force, tell=tell)
     if outcome.exit_code == EXIT_DONE:
-        typer.echo(outcome.message)
+        typer.echo(outcome.message if outcome.url is None else f"{outcome.message}\n{outcome.url}")
         if (problem := push_trigger(settings.name, started=outcome.started_run_id is not None)) is not None:
             typer.echo(problem, err=True)
     else:

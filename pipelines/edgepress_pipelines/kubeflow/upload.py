@@ -10,8 +10,8 @@ import kfp_server_api
 import yaml
 
 from edgepress_pipelines.kubeflow.connection import Connection
+from edgepress_pipelines.kubeflow.create_once import create_once
 from edgepress_pipelines.kubeflow.listing import every, named
-from edgepress_pipelines.kubeflow.transport import create_once
 from edgepress_pipelines.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
 
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -66,7 +66,7 @@ def upload_version(connection: Connection, package: Path, description: str) -> P
         return connection.uploads.upload_pipeline_version(str(package), name=name, pipelineid=pipeline_id, description=description)
 
     found = find()
-    version = found or create_once(create, find, connection.patience)
+    version = found or create_once(create, find, connection.patience, connection.tell)
     return PipelineVersion(pipeline_id=pipeline_id, version_id=version.pipeline_version_id, name=name, is_new=found is None)
 
 
@@ -87,4 +87,4 @@ def _ensure_pipeline(connection: Connection) -> str:
         identifier: str = connection.pipelines.pipeline_service_create_pipeline(wanted).pipeline_id
         return identifier
 
-    return find() or create_once(create, find, connection.patience)
+    return find() or create_once(create, find, connection.patience, connection.tell)

@@ -40,7 +40,9 @@ def make_console() -> Any:
 
 def show_error(message: str) -> None:
     """Print the one line that a command fails with."""
-    typer.echo(f"edgepress: error: {message}", err=True)
+    from edgepress_pipelines.foreign_text import one_line
+
+    typer.echo(f"edgepress: error: {one_line(message)}", err=True)
 
 
 def end_with(console: Any, outcome: "RunOutcome") -> None:

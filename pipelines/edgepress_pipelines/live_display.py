@@ -17,6 +17,7 @@ from rich.text import Text
 from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import NOT_RECIPES, PlannedTask, RunDisplay, format_duration
+from edgepress_pipelines.foreign_text import one_line
 
 State = Literal["waiting", "passes_through", "started", "succeeded", "cached", "gave_up", "failed"]
 
@@ -83,7 +84,7 @@ class LiveDisplay(RunDisplay):
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
-        self._title = title
+        self._title = one_line(title)
         self._run_id = ""
         self._began_s = time.time()
         self._lock = threading.Lock()
@@ -125,10 +126,10 @@ class LiveDisplay(RunDisplay):
         if event.state == "failed" or event.message:
             name = f"{event.recipe}: {event.task}" if event.recipe else event.task
             style = "bold red" if event.state == "failed" else "yellow"
-            self._console.print(Text.assemble(("✗ ", style), f"{name}: {event.message or 'failed, see its log'}"))
+            self._console.print(Text.assemble(("✗ ", style), one_line(f"{name}: {event.message or 'failed, see its log'}")))
 
     def note(self, text: str) -> None:
-        self._console.print(Text(text, style="dim"))
+        self._console.print(Text(one_line(text), style="dim"))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self._lock:
@@ -172,7 +173,9 @@ class LiveDisplay(RunDisplay):
         shown = self._rows_that_fit(max(3, height - _LINES_AROUND_GRID))
         for recipe in shown:
             row = self._grid[recipe]
-            table.add_row(Text(recipe), *(row[stage].draw(self._spinner, now_s) if stage in row else Text() for stage in self._stages))
+            table.add_row(
+                Text(one_line(recipe)), *(row[stage].draw(self._spinner, now_s) if stage in row else Text() for stage in self._stages)
+            )
         yield table
         hidden = [cells for recipe, cells in self._grid.items() if recipe not in shown]
         if hidden:
@@ -199,7 +202,7 @@ class LiveDisplay(RunDisplay):
         line = Text(f"{label:<{_LABEL_WIDTH}} ", style="dim")
         for task, cell in cells.items():
             part = Text.assemble(
-                (f"{_SHORT_NAMES.get(task, task)} ", "dim" if cell.state == "waiting" else ""), cell.draw(self._spinner, now_s)
+                (f"{one_line(_SHORT_NAMES.get(task, task))} ", "dim" if cell.state == "waiting" else ""), cell.draw(self._spinner, now_s)
             )
             if line.cell_len + part.cell_len > width:
                 yield line

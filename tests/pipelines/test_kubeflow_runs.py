@@ -1,7 +1,7 @@
 """Lists of runs: what is shown of each, and that what cannot be read is said once."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from edgepress.errors import InputError, StorageError
 from edgepress_pipelines.kubeflow.package import Package
 from edgepress_pipelines.kubeflow.run_folder import RunFolder
 from edgepress_pipelines.kubeflow.run_record import read_run
-from edgepress_pipelines.kubeflow.runs import list_runs, show_runs
+from edgepress_pipelines.kubeflow.runs import ListedRun, list_runs, show_runs
 from edgepress_pipelines.kubeflow.submit import submit_run
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
@@ -57,6 +57,28 @@ def test_each_run_with_its_state_duration_and_outcome(kfp: KfpServer, tmp_path: 
     assert "2m 05s" in lines[1]
     assert lines[3].rstrip().endswith("passed")
     assert "1970" not in out.getvalue()
+
+
+UNWELCOME = "bad [/draft] \x1b[31mred\nand more"
+
+
+def shown(listed: Sequence[ListedRun], width: int, *, terminal: bool) -> str:
+    out = io.StringIO()
+    show_runs(Console(file=out, width=width, force_terminal=terminal, color_system=None, legacy_windows=False), listed)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 80, 120, 200])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_identifiers_and_names_are_whole_and_rule_no_terminal(kfp: KfpServer, tmp_path: Path, width: int, terminal: bool) -> None:
+    run_id = submit(kfp, tmp_path, "")
+    kfp.state.runs[run_id]["display_name"] = UNWELCOME
+    lines = shown(list_runs(connect(kfp), "edgepress", 20, no_word), width, terminal=terminal).splitlines()
+    assert len(lines) == 2, "a heading and a row, or two lines for the run"
+    (line,) = (line for line in lines if run_id in line)
+    assert "bad [/draft] [31mred and more" in line
+    assert "\x1b" not in line
+    assert terminal or "outcome" in lines[0]
 
 
 def test_only_the_newest_are_asked_for(kfp: KfpServer, tmp_path: Path) -> None:

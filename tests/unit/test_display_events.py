@@ -111,6 +111,22 @@ def test_the_live_display_shows_the_state_of_each_task() -> None:
     assert "int8: prune: the loss became NaN" in printed
 
 
+@pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
+def test_what_others_named_rules_no_terminal(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    console = console_of(stream, terminal=kind is LiveDisplay)
+    unwelcome = "[/b]\x1b]0;title\x07\x9b2J\nx"
+    display = LiveDisplay(console, unwelcome) if kind is LiveDisplay else PlainDisplay(console)
+    display.run_started("run", Path("/w"), plan([unwelcome]))
+    display.task_event(event("train", unwelcome, "failed", message=unwelcome))
+    display.task_event(event(unwelcome, None, "started"))
+    display.note(unwelcome)
+    console.print(display) if isinstance(display, LiveDisplay) else None
+    assert "[/b]]0;title2J x" in stream.getvalue()
+    assert not set("\x1b\x07\x9b") & set(stream.getvalue())
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 50), (120, 24), (60, 20)])
 def test_twenty_recipes_fit_the_screen(width: int, height: int) -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")

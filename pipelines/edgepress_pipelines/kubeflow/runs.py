@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from edgepress.errors import EdgePressError, InputError
 from edgepress_pipelines.display import format_duration
+from edgepress_pipelines.foreign_text import one_line
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.experiments import find_experiment
 from edgepress_pipelines.kubeflow.listing import every
 from edgepress_pipelines.kubeflow.run_folder import RunFolder
 from edgepress_pipelines.kubeflow.run_record import RunRecord, record_of
+from edgepress_pipelines.tables import make_table, needed_width, print_table
 
 _ABSENT = "-"
 
@@ -47,17 +49,26 @@ def list_runs(connection: Connection, experiment: str, limit: int, tell: Callabl
 
 
 def show_runs(console: Console, listed: Sequence[ListedRun], now: datetime | None = None) -> None:
-    """Print runs as a table."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    table.add_column("run", no_wrap=True)
-    table.add_column("name", overflow="fold")
-    for heading in ("state", "started (UTC)", "duration", "outcome"):
+    """Print runs as a table; on a terminal that is too narrow for it, in two lines each. Identifiers are never cut."""
+    table = make_table()
+    for heading in ("run", "name", "state", "started (UTC)", "duration", "outcome"):
         table.add_column(heading, no_wrap=True)
-    for item in listed:
-        run = item.run
-        started = run.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if run.created_at else _ABSENT
-        table.add_row(run.run_id, run.name, run.state.lower(), started, _duration(run, now or datetime.now(UTC)), item.outcome or _ABSENT)
-    console.print(table)
+    rows = [_cells(item, now or datetime.now(UTC)) for item in listed]
+    for row in rows:
+        table.add_row(*map(Text, row))
+    if not console.is_terminal or needed_width(console, table) <= console.width:
+        print_table(console, table)
+        return
+    for run_id, name, *others in rows:
+        console.print(Text(f"{run_id}  {name}"), soft_wrap=True)
+        console.print(Text(f"  {'  '.join(others)}", "dim"), soft_wrap=True)
+
+
+def _cells(item: ListedRun, now: datetime) -> tuple[str, ...]:
+    run = item.run
+    started = run.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if run.created_at else _ABSENT
+    shown = (run.run_id, run.name, run.state.lower(), started, _duration(run, now), item.outcome or _ABSENT)
+    return tuple(map(one_line, shown))
 
 
 def _with_outcomes(runs: Sequence[RunRecord], tell: Callable[[str], None]) -> list[ListedRun]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from edgepress.errors import InputError, StorageError
+from edgepress.errors import InputError, IntegrityError, StorageError
 from edgepress_pipelines.kubeflow.package import Package
 from edgepress_pipelines.kubeflow.run_folder import RunFolder
 from edgepress_pipelines.kubeflow.run_record import read_run
@@ -100,6 +100,20 @@ def test_a_store_that_cannot_be_read_is_said_once(kfp: KfpServer, tmp_path: Path
     assert said == ["outcomes cannot be read: access denied"]
 
 
+def test_a_verdict_that_cannot_be_read_hides_no_other(kfp: KfpServer, tmp_path: Path) -> None:
+    storage = str(tmp_path / "store")
+    runs = [submit(kfp, tmp_path, storage) for _ in range(3)]
+    for run_id in runs:
+        RunOnCluster(storage, run_id).finish("passed")
+        kfp.state.set_state(run_id, "SUCCEEDED")
+    for run_id in runs[1:]:
+        RunOnCluster(storage, run_id).write("verdict.json", b'{"schema_version": 99}')
+    said: list[str] = []
+    listed = list_runs(connect(kfp), "edgepress", 20, said.append)
+    assert [item.outcome for item in listed] == ["unreadable", "unreadable", "passed"]
+    assert said == [f"{storage}/runs/{runs[2]}/verdict.json was not written by this release of EdgePress and cannot be read"]
+
+
 def test_a_run_of_others_in_a_place_that_cannot_be_read_hides_no_outcome(kfp: KfpServer, tmp_path: Path) -> None:
     storage = str(tmp_path / "store")
     ours, foreign = submit(kfp, tmp_path, storage), submit(kfp, tmp_path, "gs://elsewhere/runs")
@@ -162,5 +176,5 @@ def test_an_event_or_a_verdict_of_another_kind_is_said(tmp_path: Path) -> None:
     said: list[str] = []
     assert folder.new_events(said.append) == folder.new_events(said.append) == []
     assert [line.endswith("x.started.json is not an event that this release of EdgePress can read") for line in said] == [True]
-    with pytest.raises(StorageError, match=r"verdict\.json is none"):
+    with pytest.raises(IntegrityError, match=r"verdict\.json was not written by this release"):
         folder.verdict()

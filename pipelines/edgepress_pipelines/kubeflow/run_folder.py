@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from edgepress.contracts.run import EVENTS, LOG_SUFFIX, LOGS, log_key, run_key
 from edgepress.contracts.verdict import VERDICT_NAME, Verdict
-from edgepress.errors import InputError, StorageError
+from edgepress.errors import InputError, IntegrityError
 from edgepress.storage import join_key, join_uri, open_store
 from edgepress.storage.folder import files_below
 from edgepress.task import TaskEvent
@@ -55,14 +55,18 @@ class RunFolder:
         return delivered
 
     def verdict(self) -> Verdict | None:
-        """The run's verdict; None when it has reached none."""
+        """The run's verdict; None when it has reached none.
+
+        Raises:
+            IntegrityError: there is one that this release of EdgePress did not write and cannot read.
+        """
         key = f"{self._key}/{VERDICT_NAME}"
         if not self._store.exists(key):
             return None
         try:
             return Verdict.model_validate_json(self._store.get_bytes(key))
         except ValidationError as error:
-            raise StorageError(f"{self.uri}: {VERDICT_NAME} is none that this release of EdgePress can read") from error
+            raise IntegrityError(f"{self.uri}/{VERDICT_NAME} was not written by this release of EdgePress and cannot be read") from error
 
     def fetch(self, run_dir: Path) -> bool:
         """Copy everything but the events into a local folder, the verdict last.

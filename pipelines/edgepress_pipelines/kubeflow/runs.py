@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.text import Text
 
-from edgepress.errors import EdgePressError, InputError
+from edgepress.errors import EdgePressError, InputError, IntegrityError
 from edgepress_pipelines.display import format_duration
 from edgepress_pipelines.foreign_text import one_line
 from edgepress_pipelines.kubeflow.connection import Connection
@@ -19,11 +19,12 @@ from edgepress_pipelines.kubeflow.run_record import RunRecord, record_of
 from edgepress_pipelines.tables import make_table, needed_width, print_table
 
 _ABSENT = "-"
+_UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
 class ListedRun:
-    """A run, and its verdict's outcome where that can be read."""
+    """A run, and its verdict's outcome: None where none is known, ``unreadable`` where another release wrote it."""
 
     run: RunRecord
     outcome: str | None
@@ -73,15 +74,21 @@ def _cells(item: ListedRun, now: datetime) -> tuple[str, ...]:
 
 def _with_outcomes(runs: Sequence[RunRecord], tell: Callable[[str], None]) -> list[ListedRun]:
     listed = []
-    unreadable: set[str] = set()
+    unreadable_stores: set[str] = set()
+    has_told_of_verdict = False
     for run in runs:
-        outcome = None
-        if run.has_ended and run.storage_uri is not None and run.storage_uri not in unreadable:
+        outcome: str | None = None
+        if run.has_ended and run.storage_uri is not None and run.storage_uri not in unreadable_stores:
             try:
                 verdict = RunFolder(run.storage_uri, run.run_id).verdict()
                 outcome = verdict.outcome if verdict is not None else None
+            except IntegrityError as error:  # of this run alone
+                outcome = _UNREADABLE
+                if not has_told_of_verdict:  # the column says which others
+                    tell(str(error))
+                has_told_of_verdict = True
             except EdgePressError as error:  # a run of others may be anywhere, also where EdgePress cannot read
-                unreadable.add(run.storage_uri)  # one time-out is enough
+                unreadable_stores.add(run.storage_uri)  # one time-out is enough
                 tell(f"outcomes cannot be read: {error}")
         listed.append(ListedRun(run=run, outcome=outcome))
     return listed

@@ -71,7 +71,7 @@ def _follow(
         verdict = read_verdict(run_dir)
     if exit_status != 0 or verdict is None:
         otherwise = f"the engine ended with status {exit_status}; see {run_dir / 'logs' / ENGINE_LOG_NAME}"
-        message, exit_code = explain_failure(progress, run_dir, otherwise)
+        message, exit_code = explain_failure(progress, otherwise, see=str(run_dir / "logs"))
         return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=message)
     return judged(verdict, run_dir)
 

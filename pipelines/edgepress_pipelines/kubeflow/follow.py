@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgepress.contracts.run import LOG_SUFFIX, LOGS
 from edgepress.contracts.verdict import read_verdict
-from edgepress.errors import EXIT_FAILED, ConfigError, EdgePressError, StorageError
+from edgepress.errors import EXIT_FAILED, ConfigError, EdgePressError, IntegrityError, StorageError
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import RunListener
 from edgepress_pipelines.kubeflow.connection import Connection
@@ -141,9 +142,14 @@ class Follower:
             end = f"{run.state.lower()}: {run.problem}" if run.problem else run.state.lower()
             again = f"fetch them later with: edgepress runs follow {run.run_id}"
             return self._failed(f"the run has ended ({end}), but its results cannot be read from here: {error}; {again}; see {url}")
-        if has_verdict:
+        try:
+            verdict = read_verdict(run_dir) if has_verdict else None
+        except IntegrityError as error:
+            return self._failed(
+                f"the run has ended ({run.state.lower()}), but not with a verdict that can be read here: {error}; see {url}"
+            )
+        if verdict is not None:
             self._workdir.point_latest_at(run_dir)
-        verdict = read_verdict(run_dir) if has_verdict else None
         if run.state == "SUCCEEDED" and verdict is not None:
             outcome = judged(verdict, run_dir)
             if verdict.outcome == "passed" and outcome.published_uri is None:
@@ -155,7 +161,9 @@ class Follower:
         if run.state in ("CANCELED", "SKIPPED"):
             return self._failed(f"the run was stopped on Kubeflow ({run.state.lower()}); see {url}")
         otherwise = f"the run failed on Kubeflow{f': {run.problem}' if run.problem else ''}; see {url}"
-        message, exit_code = explain_failure(self._progress, run_dir, otherwise)
+        logs = run_dir / LOGS
+        see = str(logs) if any(logs.glob(f"*{LOG_SUFFIX}")) else url  # a task that was killed leaves no log
+        message, exit_code = explain_failure(self._progress, otherwise, see, run.task_problems)
         return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=message)
 
     def _fetch(self) -> bool:

@@ -166,6 +166,8 @@ def test_logs_that_are_not_there_are_explained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"there are: ingest, quantize\.int16, quantize\.int8"):
         folder.read_log("prune")
     assert folder.read_log("ingest") == "three \ufffd"
+    tasks.write("logs/train.baseline.log", b"the only one of its task")
+    assert folder.read_log("train") == "the only one of its task"
 
 
 def test_an_event_or_a_verdict_of_another_kind_is_said(tmp_path: Path) -> None:

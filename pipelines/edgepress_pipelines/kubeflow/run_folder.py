@@ -88,13 +88,17 @@ class RunFolder:
     def read_log(self, name: str) -> str:
         """One log's text.
 
+        Args:
+            name: ``<task>.<recipe>``, or ``<task>`` alone where that has one log.
+
         Raises:
-            InputError: there is no log of this name.
+            InputError: there is no log of this name, or the task has several.
         """
         there = self.log_names()
-        if name in there:
-            return self._store.get_bytes(join_key(self._key, log_key(name))).decode(errors="replace")
         of_task = [log for log in there if log.startswith(f"{name}.")]
+        if name in there or len(of_task) == 1:
+            found = name if name in there else of_task[0]
+            return self._store.get_bytes(join_key(self._key, log_key(found))).decode(errors="replace")
         if of_task:
             raise InputError(f"task {name} has a log for each recipe; give one of: {', '.join(of_task)}")
         known = f"there are: {', '.join(there)}" if there else "no task has written one yet"

@@ -126,4 +126,8 @@ def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: 
         is_gone = isinstance(error, KubeflowError) and error.status == 404
         show_error(f"{error}; the run is no longer there" if is_gone else f"{error}; {again}")
         raise typer.Exit(EXIT_FAILED) from None
+    except OSError as error:
+        again = f"its results are still in the object store; follow it again with: edgepress runs follow {run_id}"
+        show_error(f"{error.filename2 or error.filename or workdir}: a result of the run cannot be kept here ({error.strerror}); {again}")
+        raise typer.Exit(EXIT_FAILED) from None
     end_with(console, outcome)

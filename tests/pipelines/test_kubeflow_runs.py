@@ -144,6 +144,16 @@ def test_an_experiment_that_is_not_there(kfp: KfpServer) -> None:
         list_runs(connect(kfp), "other", 20, no_word)
 
 
+def test_a_fresh_installation_has_no_runs_yet(kfp: KfpServer) -> None:
+    assert list_runs(connect(kfp), None, 20, no_word) == []
+    assert shown([], 80, terminal=False) == "no runs yet\n"
+
+
+def test_the_default_experiment_needs_no_name(kfp: KfpServer, tmp_path: Path) -> None:
+    run_id = submit(kfp, tmp_path, "")
+    assert [item.run.run_id for item in list_runs(connect(kfp), None, 20, no_word)] == [run_id]
+
+
 def test_a_run_is_found_by_its_identifier_and_by_its_name(kfp: KfpServer, tmp_path: Path) -> None:
     run_id = submit(kfp, tmp_path, "")
     connection = connect(kfp)

@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
+from edgepress.contracts.kubeflow import KubeflowSettings
 from edgepress.errors import EdgePressError, InputError, IntegrityError
 from edgepress_pipelines.display import format_duration
 from edgepress_pipelines.foreign_text import one_line
@@ -18,6 +20,7 @@ from edgepress_pipelines.kubeflow.run_folder import RunFolder
 from edgepress_pipelines.kubeflow.run_record import RunRecord, record_of
 from edgepress_pipelines.tables import make_table, needed_width, print_table
 
+DEFAULT_EXPERIMENT: Final[str] = KubeflowSettings.model_fields["experiment"].default
 _ABSENT = "-"
 _UNREADABLE = "unreadable"
 
@@ -30,27 +33,33 @@ class ListedRun:
     outcome: str | None
 
 
-def list_runs(connection: Connection, experiment: str, limit: int, tell: Callable[[str], None]) -> list[ListedRun]:
+def list_runs(connection: Connection, experiment: str | None, limit: int, tell: Callable[[str], None]) -> list[ListedRun]:
     """The newest runs of an experiment.
 
     Args:
+        experiment: its name; None for the one that runs are started in unless a configuration names another. That may not be there yet.
         limit: how many at most.
         tell: is given one line when outcomes cannot be read.
 
     Raises:
-        InputError: there is no such experiment.
+        InputError: there is no experiment of the given name.
         KubeflowError: KFP cannot be asked, or refuses.
     """
-    experiment_id = find_experiment(connection, experiment)
+    experiment_id = find_experiment(connection, DEFAULT_EXPERIMENT if experiment is None else experiment)
+    if experiment_id is None and experiment is None:
+        return []
     if experiment_id is None:
-        raise InputError(f"{connection.host}: there is no experiment {experiment!r}; no run was started in it yet, or give --experiment")
+        raise InputError(f"{connection.host}: there is no experiment {experiment!r}; no run was started in it yet, or its name is another")
     found = every(connection.runs.run_service_list_runs, "runs", experiment_id=experiment_id, sort_by="created_at desc")
     runs = [record_of(run) for run in itertools.islice(found, limit)]
     return _with_outcomes(runs, tell)
 
 
 def show_runs(console: Console, listed: Sequence[ListedRun], now: datetime | None = None) -> None:
-    """Print runs as a table; on a terminal that is too narrow for it, in two lines each. Identifiers are never cut."""
+    """Print runs as a table, in two lines each on a terminal that is too narrow for it; or that there are none."""
+    if not listed:
+        console.print("no runs yet")
+        return
     table = make_table()
     for heading in ("run", "name", "state", "started (UTC)", "duration", "outcome"):
         table.add_column(heading, no_wrap=True)

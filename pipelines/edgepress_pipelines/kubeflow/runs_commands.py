@@ -26,7 +26,10 @@ runs = typer.Typer(no_args_is_help=True, help="Look at runs on Kubeflow.")
 
 @runs.command("list")
 def list_runs(
-    experiment: Annotated[str, typer.Option("--experiment", metavar="NAME", help="The experiment to list.")] = "edgepress",
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", metavar="NAME", help="The experiment to list; edgepress when left out.", show_default=False),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many of the newest.")] = 20,
     host: HostOption = None,
     namespace: NamespaceOption = None,

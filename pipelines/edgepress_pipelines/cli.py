@@ -192,10 +192,16 @@ def _find_run(workdir: Path, run_id: str | None) -> Path:
     for candidate in (runs / run_id, Path(run_id)):
         if candidate.is_dir():
             if not (candidate / "verdict.json").is_file():
-                raise InputError(f"{candidate}: has no verdict, the run did not get that far; see {candidate / 'logs'}")
+                raise InputError(f"{candidate}: has no verdict (yet); {_where_more_is(candidate)}")
             return candidate.resolve()
     names = sorted((path.name for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), reverse=True) if runs.is_dir() else []
     raise InputError(f"{runs}: there is no run {run_id!r}; there {'are' if names else 'is'} {', '.join(names[:5]) or 'none'}")
+
+
+def _where_more_is(run_dir: Path) -> str:
+    """What to do about a run without a verdict. One on Kubeflow may still go on, and has its logs here only when it has ended."""
+    logs = run_dir / "logs"
+    return f"see {logs}" if logs.is_dir() else f"for a run on Kubeflow: edgepress runs follow {run_dir.name}"
 
 
 def _open_in_browser(page: Path) -> bool:

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -40,8 +39,13 @@ class PlannedTask:
 class RunListener(Protocol):
     """What the engine tells about a run. Calls may come from any thread, one at a time for each task."""
 
-    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
-        """The run has its identity and its plan; called once, first."""
+    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
+        """The run has its identity and its plan; called once, first.
+
+        Args:
+            logs: where its logs are while it goes on, a folder or a command; None when nobody knows.
+            tasks: the plan; empty when nobody knows.
+        """
 
     def task_event(self, event: TaskEvent) -> None:
         """A task changed its state. A succeeded one with a message yielded a failed candidate; the message is the reason."""
@@ -68,9 +72,10 @@ class PlainDisplay(RunDisplay):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Nothing is left open."""
 
-    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
+    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
         self._passing_through = {(planned.task, planned.recipe) for planned in tasks if not planned.applied}
-        self._line(f"run {run_id}: {len(tasks) - len(self._passing_through)} tasks, logs in {run_dir / 'logs'}")
+        known = f": {len(tasks) - len(self._passing_through)} tasks" if tasks else ""
+        self._line(f"run {run_id}{known}{f'; logs: {logs}' if logs else ''}")
 
     def task_event(self, event: TaskEvent) -> None:
         passes_through = (event.task, event.recipe) in self._passing_through

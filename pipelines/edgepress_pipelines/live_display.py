@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -102,7 +101,7 @@ class LiveDisplay(RunDisplay):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._live.stop()
 
-    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
+    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
         with self._lock:
             self._run_id = run_id
             for planned in tasks:
@@ -114,7 +113,8 @@ class LiveDisplay(RunDisplay):
                     self._after.setdefault(planned.task, _Cell())
                 else:
                     self._before.setdefault(planned.task, _Cell())
-        self.note(f"logs: {run_dir / 'logs'}")
+        if logs is not None:
+            self.note(f"logs: {logs}")
 
     def task_event(self, event: TaskEvent) -> None:
         with self._lock:

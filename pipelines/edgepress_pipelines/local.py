@@ -55,7 +55,7 @@ def _follow(
 ) -> RunOutcome:
     tasks = plan_tasks([recipe_item(recipe, settings_text) for recipe in config.recipes])
     progress = RunProgress(tasks)
-    listener.run_started(run_dir.name, run_dir, tasks)
+    listener.run_started(run_dir.name, str(run_dir / "logs"), tasks)
     with EngineProcess(request, run_dir, environment) as engine:
         for event in engine.events():
             if event is not None:

@@ -139,6 +139,18 @@ def test_a_verdict_of_another_release_is_said_and_is_not_the_latest(submitted: S
     assert not (submitted.workdir / "runs" / "latest").exists()
 
 
+def test_logs_of_a_run_that_goes_on_are_where_a_command_finds_them(submitted: Submitted) -> None:
+    _, heard = submitted.follow(("tasks planned", submitted.ends("passed")))
+    assert heard[0].endswith(f"; logs: edgepress runs logs {submitted.run.run_id} [TASK]")
+
+
+def test_nothing_is_claimed_of_a_run_of_others(submitted: Submitted) -> None:
+    foreign = replace(submitted.run, recipes=(), storage_uri=None, pipeline="")
+    _, heard = replace(submitted, run=foreign).follow(("tasks planned", submitted.goes("SUCCEEDED")))
+    assert heard[0] == f"run {foreign.run_id}: 0 tasks planned; logs: None"
+    assert "tasks cannot be followed" in heard[1]
+
+
 def test_a_run_whose_pods_never_ran_tells_what_kubeflow_says(submitted: Submitted) -> None:
     def fail() -> None:
         submitted.kfp.state.fail_task(submitted.run.run_id, "ingest", "ImagePullBackOff: no such\nimage")

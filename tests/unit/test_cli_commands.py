@@ -202,10 +202,16 @@ def test_report_shows_the_newest_or_the_named_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "no run has reached a verdict yet"), (["x"], "there is no run 'x'"), (["unfinished"], "has no verdict")],
+    [
+        ([], "no run has reached a verdict yet"),
+        (["x"], "there is no run 'x'"),
+        (["unfinished"], "unfinished/logs"),
+        (["cluster"], "has no verdict (yet); for a run on Kubeflow: edgepress runs follow cluster"),
+    ],
 )
 def test_report_without_a_verdict(arguments: list[str], message: str, tmp_path: Path) -> None:
-    (tmp_path / "runs" / "unfinished").mkdir(parents=True)
+    (tmp_path / "runs" / "unfinished" / "logs").mkdir(parents=True)
+    (tmp_path / "runs" / "cluster").mkdir()
     result = runner.invoke(app, ["report", *arguments, "--workdir", str(tmp_path)])
     assert result.exit_code == EXIT_WRONG_INPUT
     assert message in one_error_line(result.stderr)

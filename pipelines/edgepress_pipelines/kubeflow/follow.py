@@ -55,13 +55,13 @@ class Follower:
         self._run_dir = workdir.run_of_cluster(run.run_id)
         self._listener = listener
         self._pace = pace or Pace()
-        tasks = plan_tasks(run.recipes)
+        tasks = plan_tasks(run.recipes) if run.recipes else []  # without recipes it is no run of EdgePress
         self._progress = RunProgress(tasks)
+        listener.run_started(run.run_id, f"edgepress runs logs {run.run_id} [TASK]" if run.storage_uri is not None else None, tasks)
         self._folder = self._open_folder()
         self._store_is_readable = True
         self._store_has_answered: bool | None = None  # None: nobody has asked yet
         self._next_look_at_store_s = 0.0
-        listener.run_started(run.run_id, self._run_dir, tasks)
 
     def follow(self) -> RunOutcome:
         """Wait for the run's end and fetch its results.

@@ -50,6 +50,7 @@ def end_with(console: Any, outcome: "RunOutcome") -> None:
     from edgepress_pipelines.outcome import show_outcome
 
     if outcome.verdict is not None:
+        console.print()
         show_outcome(console, outcome.verdict, outcome.run_dir, outcome.published_uri)
     if outcome.message is not None:
         show_error(outcome.message)

@@ -31,6 +31,10 @@ _MARKS: dict[State, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
 }
 _LABEL_WIDTH = 10
+_STAGE_WIDTH = 8
+"""A mark and a duration of minutes or hours. Names of recipes are cut before these are."""
+_NARROWEST_NAME = 5
+_GAP = 1
 _LINES_AROUND_GRID = 12
 
 
@@ -160,16 +164,19 @@ class LiveDisplay(RunDisplay):
         if self._before:
             parts += [Text(), *self._in_lines(BASELINE, self._before, width, now_s)]
         if self._grid:
-            parts += [Text(), *self._draw_grid(height, now_s)]
+            parts += [Text(), *self._draw_grid(width, height, now_s)]
         if self._after:
             parts += [Text(), *self._in_lines("gate", self._after, width, now_s)]
         return Group(*parts)
 
-    def _draw_grid(self, height: int, now_s: float) -> Iterable[Table | Text]:
-        table = Table(box=None, padding=(0, 1, 0, 0), expand=False, header_style="dim")
-        table.add_column("recipe", no_wrap=True, overflow="ellipsis", min_width=_LABEL_WIDTH)
-        for stage in self._stages:
-            table.add_column(stage, no_wrap=True, min_width=8)
+    def _draw_grid(self, width: int, height: int, now_s: float) -> Iterable[Table | Text]:
+        table = Table(box=None, padding=(0, _GAP, 0, 0), expand=False, header_style="dim")
+        stage_widths = [max(_STAGE_WIDTH, len(stage)) for stage in self._stages]
+        room = width - sum(stage_width + _GAP for stage_width in stage_widths) - _GAP
+        longest = max(len(recipe) for recipe in self._grid)
+        table.add_column("recipe", no_wrap=True, overflow="ellipsis", width=max(_NARROWEST_NAME, min(max(longest, _LABEL_WIDTH), room)))
+        for stage, stage_width in zip(self._stages, stage_widths, strict=True):
+            table.add_column(stage, no_wrap=True, min_width=stage_width)
         shown = self._rows_that_fit(max(3, height - _LINES_AROUND_GRID))
         for recipe in shown:
             row = self._grid[recipe]
@@ -180,7 +187,8 @@ class LiveDisplay(RunDisplay):
         hidden = [cells for recipe, cells in self._grid.items() if recipe not in shown]
         if hidden:
             done = sum(all(cell.state not in ("waiting", "started") for cell in cells.values()) for cells in hidden)
-            yield Text(f"and {done} more done, {len(hidden) - done} waiting", style="dim")
+            counts = {"done": done, "waiting": len(hidden) - done}
+            yield Text(f"not shown: {', '.join(f'{count} {word}' for word, count in counts.items() if count)}", style="dim")
 
     def _rows_that_fit(self, count: int) -> list[str]:
         """All recipes, or those that most deserve a line, in the order of the configuration: running, then waiting, then done."""

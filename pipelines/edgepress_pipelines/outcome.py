@@ -9,7 +9,7 @@ from rich.text import Text
 
 from edgepress.contracts.verdict import CandidateVerdict, Metrics, TargetVerdict, Verdict
 from edgepress_pipelines.foreign_text import one_line
-from edgepress_pipelines.tables import make_table
+from edgepress_pipelines.tables import NamedRows, make_table
 
 _STYLES = {
     "passed": "green",
@@ -25,7 +25,7 @@ _ABSENT = "-"
 
 def show_outcome(console: Console, verdict: Verdict, run_dir: Path, published_uri: str | None) -> None:
     """Print a run's verdict and where its results are."""
-    console.print(_candidates(verdict))
+    console.print(_candidates(verdict), crop=console.is_terminal)  # a file takes lines of any length
     for target in verdict.targets:
         console.print(_judgement(verdict, target))
     console.print(Padding(Text.assemble((one_line(verdict_sentence(verdict)), f"bold {_STYLES[verdict.outcome]}")), (1, 0)))
@@ -59,17 +59,23 @@ def _places(run_dir: Path, published_uri: str | None) -> Iterator[tuple[str, str
 
 def _candidates(verdict: Verdict) -> RenderableType:
     table = make_table()
-    table.add_column("recipe", overflow="fold")
     table.add_column("outcome", no_wrap=True)
     for heading in ("accuracy", "drop", "gzip bytes", "p50 ms", "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in verdict.candidates:
-        table.add_row(Text(one_line(candidate.recipe)), Text(candidate.outcome, _STYLES[candidate.outcome]), *_figures(candidate.metrics))
+        table.add_row(Text(candidate.outcome, _STYLES[candidate.outcome]), *_figures(candidate.metrics))
+    names = [one_line(candidate.recipe) for candidate in verdict.candidates]
     reasons = [_reason(candidate, reason) for candidate in verdict.candidates for reason in candidate.reasons]
     hardware = verdict.hardware
     measured_by = one_line(f"{hardware.cpu}, {hardware.runtime}")
     measured_on = Text(f"ratio: p50 over the baseline's. Measured on {measured_by}, {hardware.threads} thread.", "dim")
-    return Group(Text("Candidates, on validation data", "bold"), table, *([Text(), *reasons] if reasons else []), Text(), measured_on)
+    return Group(
+        Text("Candidates, on validation data", "bold"),
+        NamedRows("recipe", names, table),
+        *([Text(), *reasons] if reasons else []),
+        Text(),
+        measured_on,
+    )
 
 
 def _reason(candidate: CandidateVerdict, reason: str) -> RenderableType:

@@ -11,6 +11,7 @@ from rich.console import Console
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import PlainDisplay, PlannedTask, RunListener, choose_display, format_duration
 from edgepress_pipelines.live_display import LiveDisplay
+from edgepress_pipelines.parameters import STAGES as PIPELINE_STAGES
 
 STAGES = ("prune", "quantize", "convert", "evaluate")
 
@@ -149,9 +150,37 @@ def test_twenty_recipes_fit_the_screen(width: int, height: int) -> None:
     assert any("0s" in line for line in shown), "the running recipe is always shown"
     hidden = len(recipes) - len(shown)
     if hidden:
-        summary = next(line for line in lines if line.startswith("and "))
-        done, waiting = (int(word) for word in summary.split() if word.isdecimal())
-        assert done + waiting == hidden
+        summary = next(line for line in lines if line.startswith("not shown: "))
+        assert sum(int(word) for word in summary.split() if word.isdecimal()) == hidden
+        assert " 0 " not in summary
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_long_names_are_cut_before_the_stages_are(width: int) -> None:
+    display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
+    stages = (*PIPELINE_STAGES, "evaluate")
+    display.run_started("run", None, [PlannedTask(stage, "pruned50-clustered16-int8-with-more", True) for stage in stages])
+    for stage in stages:
+        display.task_event(event(stage, "pruned50-clustered16-int8-with-more", "succeeded", took_s=4000.0))
+    lines = frame(display, width)
+    assert row(lines, "reci")[1:] == list(stages)
+    assert row(lines, "prun")[1:] == ["✓", "1h", "06m"] * len(stages)
+
+
+def test_plain_lines_break_a_long_silence_with_what_is_running() -> None:
+    stream = io.StringIO()
+    with PlainDisplay(console_of(stream, terminal=False), longest_silence_s=0.01) as display:
+        display.task_event(event("train", "baseline", "started"))
+        deadline_s = time.monotonic() + 60.0
+        while "still running: baseline: train (" not in stream.getvalue() and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+        display.task_event(event("train", "baseline", "succeeded"))
+        length = len(stream.getvalue())
+        while "the run goes on" not in stream.getvalue()[length:] and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+    assert "still running: baseline: train (" in stream.getvalue()
+    assert "the run goes on" in stream.getvalue()[length:]
+    assert "display" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_events_from_several_threads_lose_nothing() -> None:

@@ -78,14 +78,18 @@ def edgepress(
 
 @app.command()
 def init(
-    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to write it; made when absent.", show_default=False)],
+    directory: Annotated[str, typer.Argument(metavar="DIR", help="Where to write it; made when absent.", show_default=False)],
 ) -> None:
     """Write a small commented project that runs as it is."""
+    import shlex
+
     from edgepress_pipelines.starter import write_starter
 
-    for path in write_starter(directory):
+    if not directory:  # an unset variable, most likely; a Path would take it for the current directory
+        raise InputError("DIR: is empty; name a directory, or . for the current one")
+    for path in write_starter(Path(directory)):
         typer.echo(f"wrote {path}")
-    typer.echo(f"\nNext:  cd {directory} && edgepress run config.yaml")
+    typer.echo(f"\nNext:  cd {shlex.quote(directory)} && edgepress run config.yaml")
 
 
 @app.command()
@@ -180,7 +184,12 @@ def main() -> None:
         # A terminal that lacks a character gets a question mark for it, not a traceback.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    app(prog_name="edgepress")
+    try:
+        app(prog_name="edgepress")
+    except OSError as error:  # of typer's own output, such as the help: commands end with one line by themselves
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer cannot be written either
+        show_error(f"the output cannot be written ({error.strerror})")
+        sys.exit(EXIT_FAILED)
 
 
 def _find_run(workdir: Path, run_id: str | None) -> Path:
@@ -192,10 +201,16 @@ def _find_run(workdir: Path, run_id: str | None) -> Path:
     for candidate in (runs / run_id, Path(run_id)):
         if candidate.is_dir():
             if not (candidate / "verdict.json").is_file():
-                raise InputError(f"{candidate}: has no verdict, the run did not get that far; see {candidate / 'logs'}")
+                raise InputError(f"{candidate}: has no verdict (yet); {_where_more_is(candidate)}")
             return candidate.resolve()
     names = sorted((path.name for path in runs.iterdir() if path.is_dir() and not path.is_symlink()), reverse=True) if runs.is_dir() else []
     raise InputError(f"{runs}: there is no run {run_id!r}; there {'are' if names else 'is'} {', '.join(names[:5]) or 'none'}")
+
+
+def _where_more_is(run_dir: Path) -> str:
+    """What to do about a run without a verdict. One on Kubeflow may still go on, and has its logs here only when it has ended."""
+    logs = run_dir / "logs"
+    return f"see {logs}" if logs.is_dir() else f"for a run on Kubeflow: edgepress runs follow {run_dir.name}"
 
 
 def _open_in_browser(page: Path) -> bool:

@@ -40,7 +40,9 @@ def make_console() -> Any:
 
 def show_error(message: str) -> None:
     """Print the one line that a command fails with."""
-    typer.echo(f"edgepress: error: {message}", err=True)
+    from edgepress_pipelines.foreign_text import one_line
+
+    typer.echo(f"edgepress: error: {one_line(message)}", err=True)
 
 
 def end_with(console: Any, outcome: "RunOutcome") -> None:
@@ -48,6 +50,7 @@ def end_with(console: Any, outcome: "RunOutcome") -> None:
     from edgepress_pipelines.outcome import show_outcome
 
     if outcome.verdict is not None:
+        console.print()
         show_outcome(console, outcome.verdict, outcome.run_dir, outcome.published_uri)
     if outcome.message is not None:
         show_error(outcome.message)

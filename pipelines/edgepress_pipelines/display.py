@@ -4,11 +4,11 @@ The live one is in ``live_display.py``.
 """
 
 import os
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -16,6 +16,7 @@ from rich.console import Console
 
 from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
+from edgepress_pipelines.foreign_text import one_line
 
 NOT_RECIPES = (BASELINE, "nominee")
 """What tasks on the baseline and on the nominee carry in the place of a recipe's name."""
@@ -39,8 +40,13 @@ class PlannedTask:
 class RunListener(Protocol):
     """What the engine tells about a run. Calls may come from any thread, one at a time for each task."""
 
-    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
-        """The run has its identity and its plan; called once, first."""
+    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
+        """The run has its identity and its plan; called once, first.
+
+        Args:
+            logs: where its logs are while it goes on, a folder or a command; None when nobody knows.
+            tasks: the plan; empty when nobody knows.
+        """
 
     def task_event(self, event: TaskEvent) -> None:
         """A task changed its state. A succeeded one with a message yielded a failed candidate; the message is the reason."""
@@ -54,28 +60,45 @@ class RunDisplay(RunListener, AbstractContextManager["RunDisplay"], Protocol):
 
 
 class PlainDisplay(RunDisplay):
-    """One line an event, with the time since the run began: for logs, pipes and dumb terminals. Plain ASCII but for what others wrote."""
+    """One line an event, with the time since the run began: for logs, pipes and dumb terminals. Plain ASCII but for what others wrote.
 
-    def __init__(self, console: Console) -> None:
+    Args:
+        console: where the lines go.
+        longest_silence_s: after it a line tells what is running, from entering the display to leaving it.
+    """
+
+    def __init__(self, console: Console, longest_silence_s: float = 120.0) -> None:
         self._console = console
-        self._began_s = time.monotonic()
+        self._longest_silence_s = longest_silence_s
+        self._began_s = self._spoke_s = time.monotonic()
         self._passing_through: set[tuple[str, str | None]] = set()
+        self._running: dict[str, float] = {}
+        self._lock = threading.Lock()
+        self._has_ended = threading.Event()
+        self._reminder = threading.Thread(target=self._break_silence, name="display", daemon=True)
 
     def __enter__(self) -> Self:
+        self._reminder.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Nothing is left open."""
+        self._has_ended.set()
+        self._reminder.join()
 
-    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
+    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
         self._passing_through = {(planned.task, planned.recipe) for planned in tasks if not planned.applied}
-        self._line(f"run {run_id}: {len(tasks) - len(self._passing_through)} tasks, logs in {run_dir / 'logs'}")
+        known = f": {len(tasks) - len(self._passing_through)} tasks" if tasks else ""
+        self._line(f"run {run_id}{known}{f'; logs: {logs}' if logs else ''}")
 
     def task_event(self, event: TaskEvent) -> None:
         passes_through = (event.task, event.recipe) in self._passing_through
         if passes_through and event.state != "failed":
             return
         name = f"{event.recipe}: {event.task}" if event.recipe else event.task
+        with self._lock:
+            self._running.pop(name, None)
+            if event.state == "started":
+                self._running[name] = time.monotonic()
         match event.state:
             case "started":
                 self._line(f"{name} started")
@@ -90,8 +113,18 @@ class PlainDisplay(RunDisplay):
     def note(self, text: str) -> None:
         self._line(text)
 
+    def _break_silence(self) -> None:
+        while not self._has_ended.wait(max(0.0, self._spoke_s + self._longest_silence_s - time.monotonic())):
+            now_s = time.monotonic()
+            if now_s - self._spoke_s < self._longest_silence_s:
+                continue
+            with self._lock:
+                running = [f"{name} ({format_duration(now_s - began_s)})" for name, began_s in self._running.items()]
+            self._line(f"still running: {', '.join(running)}" if running else "the run goes on")
+
     def _line(self, text: str) -> None:
-        self._console.print(f"[{time.monotonic() - self._began_s:7.1f} s] {text}", markup=False, highlight=False, soft_wrap=True)
+        self._spoke_s = time.monotonic()
+        self._console.print(f"[{time.monotonic() - self._began_s:7.1f} s] {one_line(text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def choose_display(console: Console, title: str, *, plain: bool) -> RunDisplay:

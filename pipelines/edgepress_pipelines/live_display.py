@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
@@ -17,6 +16,7 @@ from rich.text import Text
 from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import NOT_RECIPES, PlannedTask, RunDisplay, format_duration
+from edgepress_pipelines.foreign_text import one_line
 
 State = Literal["waiting", "passes_through", "started", "succeeded", "cached", "gave_up", "failed"]
 
@@ -31,6 +31,10 @@ _MARKS: dict[State, tuple[str, str]] = {
     "failed": ("✗", "bold red"),
 }
 _LABEL_WIDTH = 10
+_STAGE_WIDTH = 8
+"""A mark and a duration of minutes or hours. Names of recipes are cut before these are."""
+_NARROWEST_NAME = 5
+_GAP = 1
 _LINES_AROUND_GRID = 12
 
 
@@ -83,7 +87,7 @@ class LiveDisplay(RunDisplay):
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
-        self._title = title
+        self._title = one_line(title)
         self._run_id = ""
         self._began_s = time.time()
         self._lock = threading.Lock()
@@ -101,7 +105,7 @@ class LiveDisplay(RunDisplay):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._live.stop()
 
-    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
+    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
         with self._lock:
             self._run_id = run_id
             for planned in tasks:
@@ -113,7 +117,8 @@ class LiveDisplay(RunDisplay):
                     self._after.setdefault(planned.task, _Cell())
                 else:
                     self._before.setdefault(planned.task, _Cell())
-        self.note(f"logs: {run_dir / 'logs'}")
+        if logs is not None:
+            self.note(f"logs: {logs}")
 
     def task_event(self, event: TaskEvent) -> None:
         with self._lock:
@@ -125,10 +130,10 @@ class LiveDisplay(RunDisplay):
         if event.state == "failed" or event.message:
             name = f"{event.recipe}: {event.task}" if event.recipe else event.task
             style = "bold red" if event.state == "failed" else "yellow"
-            self._console.print(Text.assemble(("✗ ", style), f"{name}: {event.message or 'failed, see its log'}"))
+            self._console.print(Text.assemble(("✗ ", style), one_line(f"{name}: {event.message or 'failed, see its log'}")))
 
     def note(self, text: str) -> None:
-        self._console.print(Text(text, style="dim"))
+        self._console.print(Text(one_line(text), style="dim"))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self._lock:
@@ -159,25 +164,31 @@ class LiveDisplay(RunDisplay):
         if self._before:
             parts += [Text(), *self._in_lines(BASELINE, self._before, width, now_s)]
         if self._grid:
-            parts += [Text(), *self._draw_grid(height, now_s)]
+            parts += [Text(), *self._draw_grid(width, height, now_s)]
         if self._after:
             parts += [Text(), *self._in_lines("gate", self._after, width, now_s)]
         return Group(*parts)
 
-    def _draw_grid(self, height: int, now_s: float) -> Iterable[Table | Text]:
-        table = Table(box=None, padding=(0, 1, 0, 0), expand=False, header_style="dim")
-        table.add_column("recipe", no_wrap=True, overflow="ellipsis", min_width=_LABEL_WIDTH)
-        for stage in self._stages:
-            table.add_column(stage, no_wrap=True, min_width=8)
+    def _draw_grid(self, width: int, height: int, now_s: float) -> Iterable[Table | Text]:
+        table = Table(box=None, padding=(0, _GAP, 0, 0), expand=False, header_style="dim")
+        stage_widths = [max(_STAGE_WIDTH, len(stage)) for stage in self._stages]
+        room = width - sum(stage_width + _GAP for stage_width in stage_widths) - _GAP
+        longest = max(len(recipe) for recipe in self._grid)
+        table.add_column("recipe", no_wrap=True, overflow="ellipsis", width=max(_NARROWEST_NAME, min(max(longest, _LABEL_WIDTH), room)))
+        for stage, stage_width in zip(self._stages, stage_widths, strict=True):
+            table.add_column(stage, no_wrap=True, min_width=stage_width)
         shown = self._rows_that_fit(max(3, height - _LINES_AROUND_GRID))
         for recipe in shown:
             row = self._grid[recipe]
-            table.add_row(Text(recipe), *(row[stage].draw(self._spinner, now_s) if stage in row else Text() for stage in self._stages))
+            table.add_row(
+                Text(one_line(recipe)), *(row[stage].draw(self._spinner, now_s) if stage in row else Text() for stage in self._stages)
+            )
         yield table
         hidden = [cells for recipe, cells in self._grid.items() if recipe not in shown]
         if hidden:
             done = sum(all(cell.state not in ("waiting", "started") for cell in cells.values()) for cells in hidden)
-            yield Text(f"and {done} more done, {len(hidden) - done} waiting", style="dim")
+            counts = {"done": done, "waiting": len(hidden) - done}
+            yield Text(f"not shown: {', '.join(f'{count} {word}' for word, count in counts.items() if count)}", style="dim")
 
     def _rows_that_fit(self, count: int) -> list[str]:
         """All recipes, or those that most deserve a line, in the order of the configuration: running, then waiting, then done."""
@@ -199,7 +210,7 @@ class LiveDisplay(RunDisplay):
         line = Text(f"{label:<{_LABEL_WIDTH}} ", style="dim")
         for task, cell in cells.items():
             part = Text.assemble(
-                (f"{_SHORT_NAMES.get(task, task)} ", "dim" if cell.state == "waiting" else ""), cell.draw(self._spinner, now_s)
+                (f"{one_line(_SHORT_NAMES.get(task, task))} ", "dim" if cell.state == "waiting" else ""), cell.draw(self._spinner, now_s)
             )
             if line.cell_len + part.cell_len > width:
                 yield line

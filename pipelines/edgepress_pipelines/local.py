@@ -55,7 +55,7 @@ def _follow(
 ) -> RunOutcome:
     tasks = plan_tasks([recipe_item(recipe, settings_text) for recipe in config.recipes])
     progress = RunProgress(tasks)
-    listener.run_started(run_dir.name, run_dir, tasks)
+    listener.run_started(run_dir.name, str(run_dir / "logs"), tasks)
     with EngineProcess(request, run_dir, environment) as engine:
         for event in engine.events():
             if event is not None:
@@ -71,7 +71,7 @@ def _follow(
         verdict = read_verdict(run_dir)
     if exit_status != 0 or verdict is None:
         otherwise = f"the engine ended with status {exit_status}; see {run_dir / 'logs' / ENGINE_LOG_NAME}"
-        message, exit_code = explain_failure(progress, run_dir, otherwise)
+        message, exit_code = explain_failure(progress, otherwise, see=str(run_dir / "logs"))
         return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=message)
     return judged(verdict, run_dir)
 

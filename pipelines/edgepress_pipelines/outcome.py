@@ -5,10 +5,11 @@ from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from edgepress.contracts.verdict import CandidateVerdict, Metrics, TargetVerdict, Verdict
+from edgepress_pipelines.foreign_text import one_line
+from edgepress_pipelines.tables import NamedRows, make_table
 
 _STYLES = {
     "passed": "green",
@@ -24,12 +25,12 @@ _ABSENT = "-"
 
 def show_outcome(console: Console, verdict: Verdict, run_dir: Path, published_uri: str | None) -> None:
     """Print a run's verdict and where its results are."""
-    console.print(_candidates(verdict))
+    console.print(_candidates(verdict), crop=console.is_terminal)  # a file takes lines of any length
     for target in verdict.targets:
         console.print(_judgement(verdict, target))
-    console.print(Padding(Text.assemble((verdict_sentence(verdict), f"bold {_STYLES[verdict.outcome]}")), (1, 0)))
+    console.print(Padding(Text.assemble((one_line(verdict_sentence(verdict)), f"bold {_STYLES[verdict.outcome]}")), (1, 0)))
     for label, value in _places(run_dir, published_uri):
-        console.print(Text.assemble((f"{label:<10}", "dim"), value), soft_wrap=True)
+        console.print(Text.assemble((f"{label:<10}", "dim"), one_line(value)), soft_wrap=True)
 
 
 def verdict_sentence(verdict: Verdict) -> str:
@@ -57,25 +58,28 @@ def _places(run_dir: Path, published_uri: str | None) -> Iterator[tuple[str, str
 
 
 def _candidates(verdict: Verdict) -> RenderableType:
-    table = _table()
-    table.add_column("recipe", overflow="fold")
+    table = make_table()
     table.add_column("outcome", no_wrap=True)
     for heading in ("accuracy", "drop", "gzip bytes", "p50 ms", "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in verdict.candidates:
-        table.add_row(candidate.recipe, Text(candidate.outcome, _STYLES[candidate.outcome]), *_figures(candidate.metrics))
+        table.add_row(Text(candidate.outcome, _STYLES[candidate.outcome]), *_figures(candidate.metrics))
+    names = [one_line(candidate.recipe) for candidate in verdict.candidates]
     reasons = [_reason(candidate, reason) for candidate in verdict.candidates for reason in candidate.reasons]
     hardware = verdict.hardware
-    measured_on = Text(f"ratio: p50 over the baseline's. Measured on {hardware.cpu}, {hardware.runtime}, {hardware.threads} thread.", "dim")
-    return Group(Text("Candidates, on validation data", "bold"), table, *([Text(), *reasons] if reasons else []), Text(), measured_on)
-
-
-def _table() -> Table:
-    return Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    measured_by = one_line(f"{hardware.cpu}, {hardware.runtime}")
+    measured_on = Text(f"ratio: p50 over the baseline's. Measured on {measured_by}, {hardware.threads} thread.", "dim")
+    return Group(
+        Text("Candidates, on validation data", "bold"),
+        NamedRows("recipe", names, table),
+        *([Text(), *reasons] if reasons else []),
+        Text(),
+        measured_on,
+    )
 
 
 def _reason(candidate: CandidateVerdict, reason: str) -> RenderableType:
-    return Text.assemble((candidate.recipe, _STYLES[candidate.outcome]), f": {reason}")
+    return Text.assemble((one_line(candidate.recipe), _STYLES[candidate.outcome]), one_line(f": {reason}"))
 
 
 def _figures(metrics: Metrics) -> list[str]:
@@ -90,17 +94,19 @@ def _figures(metrics: Metrics) -> list[str]:
 
 def _judgement(verdict: Verdict, target: TargetVerdict) -> RenderableType:
     title = f"{verdict.nominee}, judged on test data (this split has been used {_times(verdict.test_split_uses)})"
-    table = _table()
+    table = make_table()
     table.add_column("check", no_wrap=True)
     table.add_column("observed", justify="right", no_wrap=True)
     table.add_column("threshold", justify="right", no_wrap=True)
     table.add_column("outcome", no_wrap=True)
     for check in target.checks:
-        table.add_row(check.name, _short(check.observed), _short(check.threshold), Text(check.outcome, _STYLES[check.outcome]))
-    unmet = [Text(f"{check.name}: {check.reason}") for check in target.checks if check.outcome != "passed"]
+        table.add_row(
+            Text(one_line(check.name)), _short(check.observed), _short(check.threshold), Text(check.outcome, _STYLES[check.outcome])
+        )
+    unmet = [Text(one_line(f"{check.name}: {check.reason}")) for check in target.checks if check.outcome != "passed"]
     accuracy, baseline = target.metrics.accuracy, verdict.baseline.metrics.accuracy
     compared = Text(f"accuracy on test data: {_number(accuracy, '.4f')}, the baseline's {_number(baseline, '.4f')}", "dim")
-    return Padding(Group(Text(title, "bold"), table, *unmet, compared), (1, 0, 0, 0))
+    return Padding(Group(Text(one_line(title), "bold"), table, *unmet, compared), (1, 0, 0, 0))
 
 
 def _number(value: float | None, form: str) -> str:

@@ -59,10 +59,10 @@ class RunProgress:
         failures = [event for event in self.last.values() if event.state == "failed"]
         return min(failures, key=lambda event: event.unix_time_s, default=None)
 
-    def unfinished(self) -> TaskEvent | None:
-        """The newest task that began and said nothing since: killed from outside, when the run has ended."""
+    def unfinished(self) -> list[TaskEvent]:
+        """The tasks that began and said nothing since, the newest first: killed from outside, when the run has ended."""
         started = [event for event in self.last.values() if event.state == "started"]
-        return max(started, key=lambda event: event.unix_time_s, default=None)
+        return sorted(started, key=lambda event: event.unix_time_s, reverse=True)
 
     def _unseen_before(self, key: TaskKey) -> list[TaskKey]:
         found: list[TaskKey] = []

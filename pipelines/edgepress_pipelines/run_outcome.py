@@ -1,5 +1,7 @@
 """How a run ended, here or on Kubeflow, and what its exit code is."""
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,19 +39,30 @@ def judged(verdict: Verdict, run_dir: Path) -> RunOutcome:
     return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=None)
 
 
-def explain_failure(progress: RunProgress, run_dir: Path, otherwise: str) -> tuple[str, int]:
+def explain_failure(progress: RunProgress, otherwise: str, see: str, killed: Mapping[str, str] | None = None) -> tuple[str, int]:
     """Why a run failed, in one line, and the exit code of its command.
 
     Args:
         otherwise: what to say when no task tells.
+        see: where to read more, e.g. the folder of the logs.
+        killed: what the engine says about tasks that could not tell themselves; its name for a task -> why it ended.
     """
     failed = progress.failed()
     if failed is not None and failed.message is not None:
-        return f"{_title(failed)}: {failed.message} (logs: {run_dir / 'logs'})", failed.exit_code or EXIT_FAILED
+        return f"{_title(failed)}: {failed.message} (see {see})", failed.exit_code or EXIT_FAILED
     unfinished = progress.unfinished()
-    if unfinished is not None:
-        return f"{_title(unfinished)} ended without a word (killed, or out of memory?); see {run_dir / 'logs'}", EXIT_FAILED
-    return otherwise, EXIT_FAILED
+    for event in unfinished:
+        for name, reason in (killed or {}).items():
+            if _is_name_of(name, event.task):
+                return f"{_title(event)} was killed: {reason}; see {see}", EXIT_FAILED
+    if not unfinished:
+        return otherwise, EXIT_FAILED
+    return f"{_title(unfinished[0])} ended without a word (killed, or out of memory?); see {see}", EXIT_FAILED
+
+
+def _is_name_of(name: str, task: str) -> bool:
+    """Whether KFP calls a task so: with hyphens, and numbered where a pipeline has several of a kind."""
+    return re.fullmatch(rf"{re.escape(task.replace('_', '-'))}(-\d+)?", name) is not None
 
 
 def published_uri(run_dir: Path) -> str | None:

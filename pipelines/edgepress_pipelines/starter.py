@@ -21,7 +21,7 @@ def write_starter(directory: Path) -> list[Path]:
     paths = [directory / name for name in FILES]
     there = [str(path) for path in paths if path.exists() or path.is_symlink()]
     if there:
-        raise InputError(f"{', '.join(there)} already there; init overwrites nothing, choose an empty or new directory")
+        raise InputError(f"{', '.join(there)}: already there; init overwrites nothing, choose an empty or new directory")
     templates = resources.files("edgepress_pipelines") / "starter"
     contents = [(templates / name).read_bytes() for name in FILES]
     try:

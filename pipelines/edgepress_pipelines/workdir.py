@@ -29,7 +29,7 @@ from edgepress.errors import EdgePressError, InputError
 
 
 class Workdir:
-    """Paths of a working directory. Created on construction.
+    """Paths of a working directory. It and ``runs/`` are made on construction, the rest for a run on this machine.
 
     Raises:
         InputError: the path cannot be a directory to write in.
@@ -44,11 +44,7 @@ class Workdir:
         self.state = self.path / "state"
         self.ledger = self.path / "ledger"
         self.store = self.path / "store"
-        try:
-            for folder in (self.runs, self.artifacts, self.cache, self.datasets, self.state, self.ledger):
-                folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"{path}: cannot be a working directory ({error.strerror}); choose another with --workdir") from error
+        self._make(self.runs)
 
     @contextlib.contextmanager
     def exclusive(self) -> Iterator[None]:
@@ -56,7 +52,9 @@ class Workdir:
 
         Raises:
             EdgePressError: another run holds it.
+            InputError: the folders of a run cannot be made in it.
         """
+        self._make(self.artifacts, self.cache, self.datasets, self.state, self.ledger)
         with (self.path / "lock").open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -74,12 +72,12 @@ class Workdir:
         """The folder of a run on Kubeflow, made when it is absent.
 
         Raises:
-            InputError: the identifier is none that may name a folder.
+            InputError: the identifier is none that may name a folder, or the folder cannot be made.
         """
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}", run_id):
             raise InputError(f"{run_id!r} is not a run's identifier")
         run_dir = self.runs / run_id
-        run_dir.mkdir(exist_ok=True)
+        self._make(run_dir)
         return run_dir
 
     def complete(self, run_dir: Path, summary: Path, bundle: Path | None) -> None:
@@ -91,11 +89,31 @@ class Workdir:
         self.point_latest_at(run_dir)
 
     def point_latest_at(self, run_dir: Path) -> None:
-        """Let ``runs/latest`` name a run that has reached its verdict."""
-        link = self.runs / f".latest.{run_dir.name}"
-        link.symlink_to(run_dir.name)
-        os.replace(link, self.runs / "latest")
-        fsync_directory(self.runs)
+        """Let ``runs/latest`` name a run that has reached its verdict.
+
+        Raises:
+            EdgePressError: something else has that name, or it cannot be written.
+        """
+        latest = self.runs / "latest"
+        link = self.runs / f".latest.{secrets.token_hex(4)}"  # a name that no command that was killed has left behind
+        try:
+            link.symlink_to(run_dir.name)
+            os.replace(link, latest)
+            fsync_directory(self.runs)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                link.unlink(missing_ok=True)
+            raise EdgePressError(f"{latest}: cannot be made a link to the newest run ({error.strerror}); move it away") from error
+
+    def _make(self, *folders: Path) -> None:
+        try:
+            for folder in folders:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            where = error.filename or self.path
+            raise InputError(
+                f"{where}: cannot be a folder of the working directory ({error.strerror}); choose another with --workdir"
+            ) from error
 
 
 def _copy(source: Path, destination: Path) -> None:

@@ -29,8 +29,8 @@ class Listener:
     steps: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
 
-    def run_started(self, run_id: str, run_dir: Path, tasks: Sequence[PlannedTask]) -> None:
-        self._hear(f"run {run_id}: {len(tasks)} tasks planned")
+    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
+        self._hear(f"run {run_id}: {len(tasks)} tasks planned; logs: {logs}")
 
     def task_event(self, event: TaskEvent) -> None:
         self._hear(f"{event.task}.{event.recipe} {event.state}")

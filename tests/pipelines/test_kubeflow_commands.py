@@ -121,9 +121,10 @@ def test_submitting_and_waiting_for_the_verdict(
     logs = command("runs", "logs", run_id)
     assert logs.stdout == "train.baseline\n"
     assert command("runs", "logs", run_id, "train.baseline").stdout == "epoch 1 of 1\n"
-    ambiguous = command("runs", "logs", run_id, "train")
-    assert (ambiguous.exit_code, ambiguous.stderr.count("\n")) == (2, 1)
-    assert "train.baseline" in ambiguous.stderr
+    assert command("runs", "logs", run_id, "train").stdout == "epoch 1 of 1\n"
+    absent = command("runs", "logs", run_id, "prune")
+    assert (absent.exit_code, absent.stderr.count("\n")) == (2, 1)
+    assert "train.baseline" in absent.stderr
     assert command("report", run_id).exit_code == 0
 
 
@@ -136,7 +137,7 @@ def test_an_interrupt_leaves_the_run_and_says_how_to_follow_it_again(
     until(lambda: any(request.startswith("GET /apis/v2beta1/runs/") for request in kfp.requests))
     assert process.stdout is not None
     lines = process.stdout
-    until(lambda: "tasks, logs in" in lines.readline())
+    until(lambda: "tasks; logs: edgepress runs logs " in lines.readline())
     process.send_signal(number)
     _, err = process.communicate(timeout=240)
     run_id = kfp.only_run()["run_id"]

@@ -105,6 +105,52 @@ def test_a_last_attempt_that_was_killed_hides_no_earlier_word(submitted: Submitt
     assert outcome.message.startswith("ingest ended without a word")
 
 
+def test_a_task_that_was_killed_is_told_in_kubeflows_words(submitted: Submitted) -> None:
+    def kill() -> None:
+        submitted.tasks.event("evaluate_test", "baseline", "started", 1.0)
+        submitted.tasks.event("convert", "int8", "started", 2.0)
+        submitted.kfp.state.fail_task(submitted.run.run_id, "evaluate-test-2", "OOMKilled:\nexit code 137")
+        submitted.goes("FAILED")()
+
+    outcome, _ = submitted.follow(("tasks planned", kill))
+    assert outcome.exit_code == 1
+    url = connect(submitted.kfp).run_url(submitted.run.run_id)
+    assert outcome.message == f"evaluate_test of baseline was killed: OOMKilled: exit code 137; see {url}"
+
+
+def test_logs_are_named_where_there_are_some(submitted: Submitted) -> None:
+    def fail() -> None:
+        submitted.tasks.event("ingest", None, "failed", 1.0, message="data.npz: there is no array y", exit_code=2)
+        submitted.tasks.write("logs/ingest.log", b"data.npz: there is no array y")
+        submitted.goes("FAILED")()
+
+    outcome, _ = submitted.follow(("tasks planned", fail))
+    assert outcome.message == f"ingest: data.npz: there is no array y (see {outcome.run_dir / 'logs'})"
+
+
+def test_a_verdict_of_another_release_is_said_and_is_not_the_latest(submitted: Submitted) -> None:
+    def end() -> None:
+        submitted.tasks.write("verdict.json", b'{"schema_version": 99}')
+        submitted.goes("SUCCEEDED")()
+
+    outcome, _ = submitted.follow(("tasks planned", end))
+    assert (outcome.exit_code, outcome.verdict) == (1, None)
+    assert "not with a verdict that can be read here" in (outcome.message or "")
+    assert not (submitted.workdir / "runs" / "latest").exists()
+
+
+def test_logs_of_a_run_that_goes_on_are_where_a_command_finds_them(submitted: Submitted) -> None:
+    _, heard = submitted.follow(("tasks planned", submitted.ends("passed")))
+    assert heard[0].endswith(f"; logs: edgepress runs logs {submitted.run.run_id} [TASK]")
+
+
+def test_nothing_is_claimed_of_a_run_of_others(submitted: Submitted) -> None:
+    foreign = replace(submitted.run, recipes=(), storage_uri=None, pipeline="")
+    _, heard = replace(submitted, run=foreign).follow(("tasks planned", submitted.goes("SUCCEEDED")))
+    assert heard[0] == f"run {foreign.run_id}: 0 tasks planned; logs: None"
+    assert "tasks cannot be followed" in heard[1]
+
+
 def test_a_run_whose_pods_never_ran_tells_what_kubeflow_says(submitted: Submitted) -> None:
     def fail() -> None:
         submitted.kfp.state.fail_task(submitted.run.run_id, "ingest", "ImagePullBackOff: no such\nimage")

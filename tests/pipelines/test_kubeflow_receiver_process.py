@@ -190,6 +190,8 @@ def test_a_receiver_from_its_start_to_its_end(project: Path, kfp: KfpServer) -> 
         assert receiver.lines[-1]["message"] == "stopped"
         assert TOKEN not in json.dumps(receiver.lines)
         assert all(line["pipeline"] == "pets" and line["level"] in ("info", "warning") for line in receiver.lines)
+        assert {line["logger"].partition(".")[0] for line in receiver.lines} == {"edgepress_pipelines"}
+        assert {line["client"] for line in receiver.lines if line["message"] == "request refused"} == {"127.0.0.1"}
 
 
 def test_a_change_that_nobody_told_is_a_run_at_the_start(project: Path, kfp: KfpServer) -> None:

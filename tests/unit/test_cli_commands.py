@@ -164,6 +164,22 @@ def test_a_reader_that_leaves_early_is_no_traceback(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("arguments", ["--help", "init --help", "--version"])
+def test_output_that_cannot_be_written_is_one_line(arguments: str, tmp_path: Path) -> None:
+    program = f"{sys.executable} -c 'from edgepress_pipelines.cli import main; main()' {arguments} > /dev/full"
+    done = subprocess.run(["/bin/sh", "-c", program], capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    assert done.returncode == EXIT_FAILED
+    assert "o space left on" in one_error_line(done.stderr)
+
+
+def test_init_quotes_what_is_to_be_typed_and_takes_no_empty_name(tmp_path: Path) -> None:
+    spaced = tmp_path / "my dir"
+    assert f"cd '{spaced}' && edgepress run config.yaml" in runner.invoke(app, ["init", str(spaced)]).stdout
+    result = runner.invoke(app, ["init", ""])
+    assert result.exit_code == EXIT_WRONG_INPUT
+    assert "DIR: is empty" in one_error_line(result.stderr)
+
+
 def test_init_writes_a_project_and_overwrites_nothing(tmp_path: Path) -> None:
     result = runner.invoke(app, ["init", str(tmp_path / "project")])
     assert result.exit_code == EXIT_DONE
@@ -172,7 +188,7 @@ def test_init_writes_a_project_and_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "project" / "model.py").write_text("mine")
     result = runner.invoke(app, ["init", str(tmp_path / "project")])
     assert result.exit_code == EXIT_WRONG_INPUT
-    assert "model.py already there; init overwrites nothing" in one_error_line(result.stderr)
+    assert "model.py: already there; init overwrites nothing" in one_error_line(result.stderr)
     assert (tmp_path / "project" / "model.py").read_text() == "mine"
     assert not (tmp_path / "project" / "README.md").exists()
 
@@ -202,10 +218,16 @@ def test_report_shows_the_newest_or_the_named_run(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "no run has reached a verdict yet"), (["x"], "there is no run 'x'"), (["unfinished"], "has no verdict")],
+    [
+        ([], "no run has reached a verdict yet"),
+        (["x"], "there is no run 'x'"),
+        (["unfinished"], "unfinished/logs"),
+        (["cluster"], "has no verdict (yet); for a run on Kubeflow: edgepress runs follow cluster"),
+    ],
 )
 def test_report_without_a_verdict(arguments: list[str], message: str, tmp_path: Path) -> None:
-    (tmp_path / "runs" / "unfinished").mkdir(parents=True)
+    (tmp_path / "runs" / "unfinished" / "logs").mkdir(parents=True)
+    (tmp_path / "runs" / "cluster").mkdir()
     result = runner.invoke(app, ["report", *arguments, "--workdir", str(tmp_path)])
     assert result.exit_code == EXIT_WRONG_INPUT
     assert message in one_error_line(result.stderr)

@@ -4,7 +4,6 @@ import io
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.console import Console
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import PlainDisplay, PlannedTask, RunListener, choose_display, format_duration
 from edgepress_pipelines.live_display import LiveDisplay
+from edgepress_pipelines.parameters import STAGES as PIPELINE_STAGES
 
 STAGES = ("prune", "quantize", "convert", "evaluate")
 
@@ -47,7 +47,7 @@ def row(lines: list[str], label: str) -> list[str]:
 
 
 def tell(display: RunListener) -> None:
-    display.run_started("run-1", Path("/w/runs/run-1"), plan(["int8", "pruned"]))
+    display.run_started("run-1", "/w/runs/run-1/logs", plan(["int8", "pruned"]))
     display.task_event(event("ingest", None, "started"))
     display.task_event(event("ingest", None, "succeeded", took_s=1.25))
     display.task_event(event("train", "baseline", "cached"))
@@ -72,7 +72,7 @@ def test_plain_lines_say_each_event_once_and_leave_out_what_passes_through() -> 
         display.note("store at http://127.0.0.1:1 [a] " + "x" * 100)
     lines = [line.split("] ", 1)[1] for line in stream.getvalue().splitlines()]
     assert lines == [
-        "run run-1: 12 tasks, logs in /w/runs/run-1/logs",
+        "run run-1: 12 tasks; logs: /w/runs/run-1/logs",
         "ingest started",
         "ingest done in 1.2s",
         "baseline: train reused from an earlier run",
@@ -88,6 +88,13 @@ def test_plain_lines_say_each_event_once_and_leave_out_what_passes_through() -> 
         "nominee: evaluate_test started",
         "store at http://127.0.0.1:1 [a] " + "x" * 100,
     ]
+
+
+def test_a_run_without_a_plan_is_named_alone() -> None:
+    stream = io.StringIO()
+    PlainDisplay(console_of(stream, terminal=False)).run_started("run-1", None, [])
+    assert stream.getvalue().endswith("] run run-1\n")
+    assert row(frame(LiveDisplay(console_of(stream, terminal=True), "EdgePress  demo")), "EdgePress")
 
 
 def test_the_live_display_shows_the_state_of_each_task() -> None:
@@ -111,11 +118,27 @@ def test_the_live_display_shows_the_state_of_each_task() -> None:
     assert "int8: prune: the loss became NaN" in printed
 
 
+@pytest.mark.parametrize("kind", [PlainDisplay, LiveDisplay])
+def test_what_others_named_rules_no_terminal(kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    stream = io.StringIO()
+    console = console_of(stream, terminal=kind is LiveDisplay)
+    unwelcome = "[/b]\x1b]0;title\x07\x9b2J\nx"
+    display = LiveDisplay(console, unwelcome) if kind is LiveDisplay else PlainDisplay(console)
+    display.run_started("run", "/w/logs", plan([unwelcome]))
+    display.task_event(event("train", unwelcome, "failed", message=unwelcome))
+    display.task_event(event(unwelcome, None, "started"))
+    display.note(unwelcome)
+    console.print(display) if isinstance(display, LiveDisplay) else None
+    assert "[/b]]0;title2J x" in stream.getvalue()
+    assert not set("\x1b\x07\x9b") & set(stream.getvalue())
+
+
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 50), (120, 24), (60, 20)])
 def test_twenty_recipes_fit_the_screen(width: int, height: int) -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
     recipes = [f"recipe-with-a-long-name-{index}" for index in range(20)]
-    display.run_started("20261124-050233-ab12", Path("/w"), plan(recipes))
+    display.run_started("20261124-050233-ab12", "/w/logs", plan(recipes))
     for recipe in recipes[:12]:
         for stage in STAGES:
             display.task_event(event(stage, recipe, "succeeded", took_s=4000.0))
@@ -127,15 +150,43 @@ def test_twenty_recipes_fit_the_screen(width: int, height: int) -> None:
     assert any("0s" in line for line in shown), "the running recipe is always shown"
     hidden = len(recipes) - len(shown)
     if hidden:
-        summary = next(line for line in lines if line.startswith("and "))
-        done, waiting = (int(word) for word in summary.split() if word.isdecimal())
-        assert done + waiting == hidden
+        summary = next(line for line in lines if line.startswith("not shown: "))
+        assert sum(int(word) for word in summary.split() if word.isdecimal()) == hidden
+        assert " 0 " not in summary
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_long_names_are_cut_before_the_stages_are(width: int) -> None:
+    display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
+    stages = (*PIPELINE_STAGES, "evaluate")
+    display.run_started("run", None, [PlannedTask(stage, "pruned50-clustered16-int8-with-more", True) for stage in stages])
+    for stage in stages:
+        display.task_event(event(stage, "pruned50-clustered16-int8-with-more", "succeeded", took_s=4000.0))
+    lines = frame(display, width)
+    assert row(lines, "reci")[1:] == list(stages)
+    assert row(lines, "prun")[1:] == ["✓", "1h", "06m"] * len(stages)
+
+
+def test_plain_lines_break_a_long_silence_with_what_is_running() -> None:
+    stream = io.StringIO()
+    with PlainDisplay(console_of(stream, terminal=False), longest_silence_s=0.01) as display:
+        display.task_event(event("train", "baseline", "started"))
+        deadline_s = time.monotonic() + 60.0
+        while "still running: baseline: train (" not in stream.getvalue() and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+        display.task_event(event("train", "baseline", "succeeded"))
+        length = len(stream.getvalue())
+        while "the run goes on" not in stream.getvalue()[length:] and time.monotonic() < deadline_s:
+            time.sleep(0.005)
+    assert "still running: baseline: train (" in stream.getvalue()
+    assert "the run goes on" in stream.getvalue()[length:]
+    assert "display" not in {thread.name for thread in threading.enumerate()}
 
 
 def test_events_from_several_threads_lose_nothing() -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
     recipes = [f"r{index}" for index in range(8)]
-    display.run_started("run", Path("/w"), plan(recipes))
+    display.run_started("run", "/w/logs", plan(recipes))
 
     def work(recipe: str) -> None:
         for stage in STAGES:
@@ -213,7 +264,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_a_task_that_is_tried_again_shows_its_last_attempt() -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
-    display.run_started("run", Path("/w"), plan(["int8"]))
+    display.run_started("run", "/w/logs", plan(["int8"]))
     for state, took_s, shown in (
         ("started", None, ["0s"]),
         ("failed", 5.0, ["✗", "5.0s"]),
@@ -228,7 +279,7 @@ def test_a_task_that_is_tried_again_shows_its_last_attempt() -> None:
 
 def test_tasks_that_are_shown_as_one_hide_no_failure_of_another() -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
-    display.run_started("run", Path("/w"), plan(["int8"]))
+    display.run_started("run", "/w/logs", plan(["int8"]))
     for recipe, state in (("a", "started"), ("b", "started"), ("a", "failed"), ("b", "failed"), ("b", "started"), ("b", "succeeded")):
         display.task_event(event("extra", recipe, state, took_s=1.0))
     cells = row(frame(display), "gate")

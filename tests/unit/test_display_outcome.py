@@ -9,8 +9,8 @@ from edgepress_pipelines.outcome import show_outcome, verdict_sentence
 from tests.unit.sample_verdict import verdict_of
 
 
-def shown(kind: str, run_dir: Path, published_uri: str | None = None, width: int = 80) -> str:
-    console = Console(width=width, highlight=False, color_system=None)
+def shown(kind: str, run_dir: Path, published_uri: str | None = None, *, terminal: bool = False) -> str:
+    console = Console(width=80, highlight=False, color_system=None, force_terminal=terminal, legacy_windows=False)
     with console.capture() as capture:
         show_outcome(console, verdict_of(kind), run_dir, published_uri)
     return capture.get()
@@ -52,10 +52,25 @@ def test_reasons_and_uses_of_the_test_split_are_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["passed", "rejected", "none"])
 def test_tables_fit_80_columns_and_cut_nothing(kind: str, tmp_path: Path) -> None:
-    text = shown(kind, tmp_path)
+    text = shown(kind, tmp_path, terminal=True)
     assert "…" not in text
     tables = [line for line in text.splitlines() if str(tmp_path) not in line]
     assert max(map(len, tables)) <= 80
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_long_names_of_recipes_are_whole_on_a_narrow_terminal(width: int, tmp_path: Path) -> None:
+    verdict = verdict_of("passed")
+    names = {candidate.recipe: f"{candidate.recipe}-pruned50-clustered16" for candidate in verdict.candidates}
+    renamed = [candidate.model_copy(update={"recipe": names[candidate.recipe]}) for candidate in verdict.candidates]
+    console = Console(width=width, highlight=False, color_system=None, force_terminal=True, legacy_windows=False)
+    with console.capture() as capture:
+        show_outcome(console, verdict.model_copy(update={"candidates": tuple(renamed)}), tmp_path, None)
+    table = capture.get().partition("ratio: p50")[0].splitlines()
+    assert max(map(len, table)) <= width
+    for name in names.values():
+        assert any(line.split()[:1] == [name] for line in table)
+    assert any(line.split()[-6:] == ["nominated", "0.9722", "+0.0084", "14,438", "0.012", "0.30"] for line in table)
 
 
 def test_places_are_on_a_line_of_their_own_however_long(tmp_path: Path) -> None:

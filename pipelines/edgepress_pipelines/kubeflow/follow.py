@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgepress.contracts.run import LOG_SUFFIX, LOGS
 from edgepress.contracts.verdict import read_verdict
-from edgepress.errors import EXIT_FAILED, ConfigError, EdgePressError, StorageError
+from edgepress.errors import EXIT_FAILED, ConfigError, EdgePressError, IntegrityError, StorageError
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import RunListener
 from edgepress_pipelines.kubeflow.connection import Connection
@@ -54,13 +55,13 @@ class Follower:
         self._run_dir = workdir.run_of_cluster(run.run_id)
         self._listener = listener
         self._pace = pace or Pace()
-        tasks = plan_tasks(run.recipes)
+        tasks = plan_tasks(run.recipes) if run.recipes else []  # without recipes it is no run of EdgePress
         self._progress = RunProgress(tasks)
+        listener.run_started(run.run_id, f"edgepress runs logs {run.run_id} [TASK]" if run.storage_uri is not None else None, tasks)
         self._folder = self._open_folder()
         self._store_is_readable = True
         self._store_has_answered: bool | None = None  # None: nobody has asked yet
         self._next_look_at_store_s = 0.0
-        listener.run_started(run.run_id, self._run_dir, tasks)
 
     def follow(self) -> RunOutcome:
         """Wait for the run's end and fetch its results.
@@ -141,9 +142,14 @@ class Follower:
             end = f"{run.state.lower()}: {run.problem}" if run.problem else run.state.lower()
             again = f"fetch them later with: edgepress runs follow {run.run_id}"
             return self._failed(f"the run has ended ({end}), but its results cannot be read from here: {error}; {again}; see {url}")
-        if has_verdict:
+        try:
+            verdict = read_verdict(run_dir) if has_verdict else None
+        except IntegrityError as error:
+            return self._failed(
+                f"the run has ended ({run.state.lower()}), but not with a verdict that can be read here: {error}; see {url}"
+            )
+        if verdict is not None:
             self._workdir.point_latest_at(run_dir)
-        verdict = read_verdict(run_dir) if has_verdict else None
         if run.state == "SUCCEEDED" and verdict is not None:
             outcome = judged(verdict, run_dir)
             if verdict.outcome == "passed" and outcome.published_uri is None:
@@ -155,7 +161,9 @@ class Follower:
         if run.state in ("CANCELED", "SKIPPED"):
             return self._failed(f"the run was stopped on Kubeflow ({run.state.lower()}); see {url}")
         otherwise = f"the run failed on Kubeflow{f': {run.problem}' if run.problem else ''}; see {url}"
-        message, exit_code = explain_failure(self._progress, run_dir, otherwise)
+        logs = run_dir / LOGS
+        see = str(logs) if any(logs.glob(f"*{LOG_SUFFIX}")) else url  # a task that was killed leaves no log
+        message, exit_code = explain_failure(self._progress, otherwise, see, run.task_problems)
         return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=message)
 
     def _fetch(self) -> bool:

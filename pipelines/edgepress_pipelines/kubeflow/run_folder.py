@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from edgepress.contracts.run import EVENTS, LOG_SUFFIX, LOGS, log_key, run_key
 from edgepress.contracts.verdict import VERDICT_NAME, Verdict
-from edgepress.errors import InputError, StorageError
+from edgepress.errors import InputError, IntegrityError
 from edgepress.storage import join_key, join_uri, open_store
 from edgepress.storage.folder import files_below
 from edgepress.task import TaskEvent
@@ -55,14 +55,18 @@ class RunFolder:
         return delivered
 
     def verdict(self) -> Verdict | None:
-        """The run's verdict; None when it has reached none."""
+        """The run's verdict; None when it has reached none.
+
+        Raises:
+            IntegrityError: there is one that this release of EdgePress did not write and cannot read.
+        """
         key = f"{self._key}/{VERDICT_NAME}"
         if not self._store.exists(key):
             return None
         try:
             return Verdict.model_validate_json(self._store.get_bytes(key))
         except ValidationError as error:
-            raise StorageError(f"{self.uri}: {VERDICT_NAME} is none that this release of EdgePress can read") from error
+            raise IntegrityError(f"{self.uri}/{VERDICT_NAME} was not written by this release of EdgePress and cannot be read") from error
 
     def fetch(self, run_dir: Path) -> bool:
         """Copy everything but the events into a local folder, the verdict last.
@@ -84,13 +88,17 @@ class RunFolder:
     def read_log(self, name: str) -> str:
         """One log's text.
 
+        Args:
+            name: ``<task>.<recipe>``, or ``<task>`` alone where that has one log.
+
         Raises:
-            InputError: there is no log of this name.
+            InputError: there is no log of this name, or the task has several.
         """
         there = self.log_names()
-        if name in there:
-            return self._store.get_bytes(join_key(self._key, log_key(name))).decode(errors="replace")
         of_task = [log for log in there if log.startswith(f"{name}.")]
+        if name in there or len(of_task) == 1:
+            found = name if name in there else of_task[0]
+            return self._store.get_bytes(join_key(self._key, log_key(found))).decode(errors="replace")
         if of_task:
             raise InputError(f"task {name} has a log for each recipe; give one of: {', '.join(of_task)}")
         known = f"there are: {', '.join(there)}" if there else "no task has written one yet"

@@ -31,6 +31,7 @@ class RunRecord:
         created_at: when it was asked for.
         finished_at: None while it goes on.
         problem: what KFP says went wrong, in one line; None when it says nothing.
+        task_problems: KFP's name for a task that failed -> what it says about it, in one line.
         pipeline: the configuration's name; empty when the parameters do not tell.
         storage_uri: where the run's folder is; None when the parameters do not tell.
         recipes: the items of the loop over recipes.
@@ -42,6 +43,7 @@ class RunRecord:
     created_at: datetime | None
     finished_at: datetime | None
     problem: str | None
+    task_problems: Mapping[str, str]
     pipeline: str
     storage_uri: str | None
     recipes: Sequence[Mapping[str, str]]
@@ -77,13 +79,15 @@ def record_of(run: Any) -> RunRecord:
     parameters = (run.runtime_config.parameters if run.runtime_config else None) or {}
     context = _context(parameters.get("context"))
     finished = run.finished_at if run.finished_at is not None and run.finished_at.timestamp() > 0 else None  # 1970 stands for "not yet"
+    task_problems = _task_problems(run)
     return RunRecord(
         run_id=run.run_id,
         name=run.display_name or "",
         state=run.state if run.state not in (None, "RUNTIME_STATE_UNSPECIFIED") else "PENDING",
         created_at=run.created_at,
         finished_at=finished,
-        problem=_problem(run),
+        problem=_problem(run, task_problems),
+        task_problems=task_problems,
         pipeline=context.name,
         storage_uri=context.storage or None,
         recipes=_recipes(parameters.get("recipes")),
@@ -103,10 +107,14 @@ def _recipes(items: object) -> Sequence[Mapping[str, str]]:
     return [item for item in items if isinstance(item, dict) and isinstance(item.get("recipe"), str)]
 
 
-def _problem(run: Any) -> str | None:
-    """The failed tasks and KFP's own words. A pod that never ran (no such image, no room) is told nowhere else."""
+def _task_problems(run: Any) -> dict[str, str]:
+    """KFP's own words about failed tasks. A pod that never ran (no such image, no room) or was killed is told of nowhere else."""
     tasks = (run.run_details.task_details if run.run_details else None) or ()
-    words = [f"{task.display_name}: {task.error.message}" for task in tasks if task.state == "FAILED" and task.error and task.error.message]
-    if not words and run.error is not None and run.error.message:
-        words = [run.error.message]
-    return "; ".join(" ".join(word.split()) for word in words) or None
+    failed = [task for task in tasks if task.state == "FAILED" and task.error and task.error.message]
+    return {task.display_name or "": " ".join(task.error.message.split()) for task in failed}
+
+
+def _problem(run: Any, task_problems: Mapping[str, str]) -> str | None:
+    if task_problems:
+        return "; ".join(f"{name}: {words}" for name, words in task_problems.items())
+    return " ".join(run.error.message.split()) if run.error is not None and run.error.message else None

@@ -27,7 +27,10 @@ runs = typer.Typer(no_args_is_help=True, help="Look at runs on Kubeflow.")
 
 @runs.command("list")
 def list_runs(
-    experiment: Annotated[str, typer.Option("--experiment", metavar="NAME", help="The experiment to list.")] = "edgepress",
+    experiment: Annotated[
+        str | None,
+        typer.Option("--experiment", metavar="NAME", help="The experiment to list; edgepress when left out.", show_default=False),
+    ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many of the newest.")] = 20,
     host: HostOption = None,
     namespace: NamespaceOption = None,
@@ -62,6 +65,7 @@ def show_logs(
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
     from edgepress.errors import InputError
+    from edgepress_pipelines.foreign_text import one_line
     from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.run_folder import RunFolder
     from edgepress_pipelines.kubeflow.run_record import read_run
@@ -75,7 +79,7 @@ def show_logs(
         typer.echo(folder.read_log(task), nl=False)
         return
     names = folder.log_names()
-    typer.echo("\n".join(names) if names else f"{folder.uri}: no task has written a log yet")
+    typer.echo("\n".join(map(one_line, names)) if names else f"{folder.uri}: no task has written a log yet")
 
 
 @runs.command("follow")
@@ -128,5 +132,9 @@ def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: 
     except EdgePressError as error:
         is_gone = isinstance(error, KubeflowError) and error.status == 404
         show_error(f"{error}; the run is no longer there" if is_gone else f"{error}; {again}")
+        raise typer.Exit(EXIT_FAILED) from None
+    except OSError as error:
+        again = f"its results are still in the object store; follow it again with: edgepress runs follow {run_id}"
+        show_error(f"{error.filename2 or error.filename or workdir}: a result of the run cannot be kept here ({error.strerror}); {again}")
         raise typer.Exit(EXIT_FAILED) from None
     end_with(console, outcome)

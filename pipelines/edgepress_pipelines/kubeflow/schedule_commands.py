@@ -70,23 +70,27 @@ def list_schedules(
     """List EdgePress's schedules."""
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
-    from rich.table import Table
+    from rich.text import Text
 
+    from edgepress_pipelines.foreign_text import one_line
     from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.schedule import find_schedules
+    from edgepress_pipelines.tables import make_table, print_table
 
     check_backend(connection, None)
     found = find_schedules(connection)
     if not found:
         typer.echo("no schedules")
         return
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for heading in ("name", "state", "cron (UTC)", "runs at a time", "catch-up"):
+    table = make_table()
+    table.add_column("name", overflow="fold")
+    for heading in ("state", "cron (UTC)", "runs at a time", "catch-up"):
         table.add_column(heading, no_wrap=True)
     for item in found:
         state = "enabled" if item.is_enabled else "paused"
-        table.add_row(item.name, state, item.cron, str(item.max_concurrency), "yes" if item.catch_up else "no")
-    make_console().print(table)
+        cells = (item.name, state, item.cron, str(item.max_concurrency), "yes" if item.catch_up else "no")
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
+    print_table(make_console(), table)
 
 
 @schedule.command("pause")

@@ -65,7 +65,7 @@ def parse_s3(body: bytes) -> tuple[ObjectChange, ...]:
         return _change_of_eventbridge(data)
     if "event_type" in data:
         return _changes_of_seaweedfs(data)
-    raise MalformedError("the body is no S3 event: it has neither Records nor detail nor event_type")
+    raise MalformedError("the body is no S3 event: it has neither Records nor the source aws.s3 nor event_type")
 
 
 def parse_alertmanager(body: bytes) -> tuple[FiringAlert, ...]:

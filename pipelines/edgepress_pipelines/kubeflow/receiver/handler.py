@@ -97,7 +97,8 @@ class EventHandler(BoundedRequestHandler):
     def refuse(self, status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None) -> None:
         outcome = OUTCOME_OF_STATUS.get(status, "malformed")
         self._services.metrics.count_request(self._source, outcome)
-        logger.warning("request refused", extra={"source": self._source, "outcome": outcome, "status": int(status), "reason": reason})
+        what = {"source": self._source, "outcome": outcome, "status": int(status), "reason": reason}
+        logger.warning("request refused", extra={"client": self.client_address[0], **what})
         super().refuse(status, reason, headers)
 
     def _take_in(self, body: bytes, parse: Parse) -> None:

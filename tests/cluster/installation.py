@@ -1,5 +1,6 @@
 """Each overlay of the manifests, applied to the cluster under test, as a fixture."""
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -44,7 +45,8 @@ def installation(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[I
     manifests = render(overlay)
     if not cluster.is_own and not cluster.api.is_served(MONITORING, "ServiceMonitor"):
         manifests = [manifest for manifest in manifests if manifest["apiVersion"] != MONITORING]
-    namespaces = {name: f"{name}-{overlay}-{cluster.suffix}" for name in sorted(namespaces_of(manifests))}
+    turn = secrets.token_hex(2)  # an overlay may be installed again while its namespaces of before are on their way out
+    namespaces = {name: f"{name}-{overlay}-{turn}-{cluster.suffix}" for name in sorted(namespaces_of(manifests))}
     made_by_overlay = {manifest["metadata"]["name"] for manifest in manifests if manifest["kind"] == "Namespace"}
     with cluster.removing(list(namespaces.values())):
         for name in sorted(set(namespaces) - made_by_overlay):  # what the platform brings: Kubeflow's own

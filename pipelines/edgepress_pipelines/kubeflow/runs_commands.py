@@ -119,7 +119,8 @@ def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: 
     from edgepress_pipelines.kubeflow.run_record import read_run
     from edgepress_pipelines.termination import termination_interrupts
 
-    again = f"the run goes on; follow it again with: edgepress runs follow {run_id}{options}"
+    follow_again = f"follow it again with: edgepress runs follow {run_id}{options}"
+    again = f"the run goes on; {follow_again}"
     connection.tell = lambda _: None  # the display says it
     try:
         with termination_interrupts():
@@ -134,7 +135,8 @@ def follow_to_end(console: Any, connection: "Connection", run_id: str, workdir: 
         show_error(f"{error}; the run is no longer there" if is_gone else f"{error}; {again}")
         raise typer.Exit(EXIT_FAILED) from None
     except OSError as error:
-        again = f"its results are still in the object store; follow it again with: edgepress runs follow {run_id}"
-        show_error(f"{error.filename2 or error.filename or workdir}: a result of the run cannot be kept here ({error.strerror}); {again}")
+        place = error.filename2 or error.filename or workdir
+        still = "its results are still in the object store"
+        show_error(f"{place}: a result of the run cannot be kept here ({error.strerror}); {still}; {follow_again}")
         raise typer.Exit(EXIT_FAILED) from None
     end_with(console, outcome)

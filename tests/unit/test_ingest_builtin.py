@@ -126,13 +126,13 @@ def test_a_named_folder_is_not_replaced_by_another(tmp_path: Path, monkeypatch: 
     ("content", "expected"),
     [
         (b"no gzip", "cannot be read as gzip"),
-        (gzip.compress(bytes((0, 0, 8, 1)) + struct.pack(">I", 3) + b"abc")[:-9], "cannot be read as gzip"),
-        (gzip.compress(b"abc"), "is not an IDX file of unsigned bytes with 1 dimensions"),
+        (gzip.compress(bytes((0, 0, 8, 1)) + struct.pack(">I", 3) + b"abc", mtime=0)[:-9], "cannot be read as gzip"),
+        (gzip.compress(b"abc", mtime=0), "is not an IDX file of unsigned bytes with 1 dimensions"),
         (
-            gzip.compress(bytes((0, 0, 8, 3)) + struct.pack(">III", 1, 1, 1) + b"a"),
+            gzip.compress(bytes((0, 0, 8, 3)) + struct.pack(">III", 1, 1, 1) + b"a", mtime=0),
             "is not an IDX file of unsigned bytes with 1 dimensions",
         ),
-        (gzip.compress(bytes((0, 0, 8, 1)) + struct.pack(">I", 3) + b"ab"), r"holds 2 bytes of data, but its header says \[3\]"),
+        (gzip.compress(bytes((0, 0, 8, 1)) + struct.pack(">I", 3) + b"ab", mtime=0), r"holds 2 bytes of data, but its header says \[3\]"),
     ],
 )
 def test_a_damaged_idx_file_is_named(tmp_path: Path, content: bytes, expected: str) -> None:

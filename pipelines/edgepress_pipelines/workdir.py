@@ -44,6 +44,10 @@ class Workdir:
         self.state = self.path / "state"
         self.ledger = self.path / "ledger"
         self.store = self.path / "store"
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"{path}: cannot be a working directory ({error.strerror}); choose another with --workdir") from error
         self._make(self.runs)
 
     @contextlib.contextmanager

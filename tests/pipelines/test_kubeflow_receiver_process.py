@@ -287,17 +287,17 @@ def test_a_check_under_way_is_finished(project: Path, kfp: KfpServer) -> None:
         receiver.process.terminate()
         receiver.wait_for("stopping")
         held.set()
-        receiver.wait_for("nothing to do")
+        receiver.wait_for("nothing has changed")
         receiver.wait_for("stopped")
         assert receiver.process.wait(WAIT_S) == 0
 
 
 def test_an_event_that_was_accepted_is_looked_into_before_the_end(project: Path, kfp: KfpServer) -> None:
     with receiver_process(project, kfp, "--debounce-s", "600") as receiver:
-        receiver.wait_for("nothing to do")
+        receiver.wait_for("nothing has changed")
         assert post(receiver.port, "/events/alertmanager", payload("alertmanager_firing")).status == 202
         assert receiver.end() == 0
-        receiver.wait_for("nothing to do", count=2)
+        receiver.wait_for("nothing has changed", count=2)
         assert receiver.lines[-1]["message"] == "stopped"
 
 
@@ -313,10 +313,10 @@ def test_idle_connections_keep_out_neither_a_probe_nor_an_event(project: Path, k
 
 def test_a_configuration_that_changes_is_followed(project: Path, kfp: KfpServer) -> None:
     with receiver_process(project, kfp, "--debounce-s", "0") as receiver:
-        receiver.wait_for("nothing to do")
+        receiver.wait_for("nothing has changed")
         (project / "config.yaml").write_text("name: pets\n")
         post(receiver.port, "/events/alertmanager", payload("alertmanager_firing"))
         assert "config.yaml" in receiver.wait_for("the check failed")["message"]
         assert request(receiver.status_port, "GET", "/readyz").status == 200
         (project / "config.yaml").write_text(CONFIG)
-        receiver.wait_for("nothing to do", count=2)
+        receiver.wait_for("nothing has changed", count=2)

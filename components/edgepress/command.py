@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from edgepress.contracts.strict import StrictModel
-from edgepress.errors import EXIT_DONE, ConfigError, EdgePressError
+from edgepress.errors import EXIT_DONE, ConfigError, EdgePressError, one_line
 from edgepress.task import describe_error
 
 Step = Callable[..., Any]
@@ -90,7 +90,7 @@ def _convert(name: str, value: Any, parameter: inspect.Parameter) -> Any:
         settings = yaml.safe_load(value if inline else path.read_text())
         return kind.parse_optional(json.dumps(settings))
     except yaml.YAMLError as error:
-        raise ConfigError(f"{origin}: is not YAML ({' '.join(str(error).split())})") from error
+        raise ConfigError(f"{origin}: is not YAML ({one_line(error)})") from error
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])

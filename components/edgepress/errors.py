@@ -62,6 +62,11 @@ class IntegrityError(EdgePressError):
     """A file does not have the digest that was recorded for it."""
 
 
+def one_line(text: object) -> str:
+    """What an error or a server says, fit for a message of one line: every run of blanks and line ends becomes one blank."""
+    return " ".join(str(text).split())
+
+
 def describe_error(error: BaseException) -> tuple[str, int]:
     """One line for the user, and the exit code, for whatever a step raised."""
     if isinstance(error, EdgePressError):
@@ -70,4 +75,4 @@ def describe_error(error: BaseException) -> tuple[str, int]:
         return f"{error.filename or 'the working directory'}: no space left on the disk; free some and run again", EXIT_FAILED
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", EXIT_FAILED
-    return f"{type(error).__name__}: {' '.join(str(error).split())}", EXIT_FAILED
+    return f"{type(error).__name__}: {one_line(error)}", EXIT_FAILED

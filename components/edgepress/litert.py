@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.errors import ModelError
+from edgepress.errors import ModelError, one_line
 
 _ENCODE_EXAMPLES = 256
 """Examples converted to the model's input types at a time: a whole split in float32 may not fit into memory."""
@@ -70,7 +70,7 @@ class LiteRTModel:
             self._interpreter = Interpreter(model_content=content, num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{source}: LiteRT cannot open it ({_one_line(error)}); convert the model again") from error
+            raise ModelError(f"{source}: LiteRT cannot open it ({one_line(error)}); convert the model again") from error
         self.inputs, self.output = self._signature()
 
     @classmethod
@@ -145,7 +145,7 @@ class LiteRTModel:
         try:
             self._interpreter.invoke()
         except (ValueError, RuntimeError) as error:
-            raise ModelError(f"{self._source}: LiteRT cannot run it ({_one_line(error)}); convert the model again") from error
+            raise ModelError(f"{self._source}: LiteRT cannot run it ({one_line(error)}); convert the model again") from error
 
     def get_output(self) -> NDArray[np.float32]:
         """The last invocation's output, dequantized: float32 [classes]."""
@@ -231,7 +231,3 @@ def runtime_version() -> str:
 def _plain_name(tensor_name: str) -> str:
     """``serving_default_image:0`` -> ``image``."""
     return tensor_name.removeprefix(f"{_DEFAULT_SIGNATURE}_").rsplit(":", 1)[0]
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -40,9 +40,9 @@ def make_console() -> Any:
 
 def show_error(message: str) -> None:
     """Print the one line that a command fails with."""
-    from edgepress_pipelines.foreign_text import one_line
+    from edgepress_pipelines.foreign_text import harmless
 
-    typer.echo(f"edgepress: error: {one_line(message)}", err=True)
+    typer.echo(f"edgepress: error: {harmless(message)}", err=True)
 
 
 def end_with(console: Any, outcome: "RunOutcome") -> None:

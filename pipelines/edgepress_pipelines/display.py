@@ -16,7 +16,7 @@ from rich.console import Console
 
 from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
-from edgepress_pipelines.foreign_text import one_line
+from edgepress_pipelines.foreign_text import harmless
 
 NOT_RECIPES = (BASELINE, "nominee")
 """What tasks on the baseline and on the nominee carry in the place of a recipe's name."""
@@ -124,7 +124,7 @@ class PlainDisplay(RunDisplay):
 
     def _line(self, text: str) -> None:
         self._spoke_s = time.monotonic()
-        self._console.print(f"[{time.monotonic() - self._began_s:7.1f} s] {one_line(text)}", markup=False, highlight=False, soft_wrap=True)
+        self._console.print(f"[{time.monotonic() - self._began_s:7.1f} s] {harmless(text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def choose_display(console: Console, title: str, *, plain: bool) -> RunDisplay:

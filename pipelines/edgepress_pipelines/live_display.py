@@ -16,7 +16,7 @@ from rich.text import Text
 from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
 from edgepress_pipelines.display import NOT_RECIPES, PlannedTask, RunDisplay, format_duration
-from edgepress_pipelines.foreign_text import one_line
+from edgepress_pipelines.foreign_text import harmless
 
 State = Literal["waiting", "passes_through", "started", "succeeded", "cached", "gave_up", "failed"]
 
@@ -87,7 +87,7 @@ class LiveDisplay(RunDisplay):
 
     def __init__(self, console: Console, title: str) -> None:
         self._console = console
-        self._title = one_line(title)
+        self._title = harmless(title)
         self._run_id = ""
         self._began_s = time.time()
         self._lock = threading.Lock()
@@ -130,10 +130,10 @@ class LiveDisplay(RunDisplay):
         if event.state == "failed" or event.message:
             name = f"{event.recipe}: {event.task}" if event.recipe else event.task
             style = "bold red" if event.state == "failed" else "yellow"
-            self._console.print(Text.assemble(("✗ ", style), one_line(f"{name}: {event.message or 'failed, see its log'}")))
+            self._console.print(Text.assemble(("✗ ", style), harmless(f"{name}: {event.message or 'failed, see its log'}")))
 
     def note(self, text: str) -> None:
-        self._console.print(Text(one_line(text), style="dim"))
+        self._console.print(Text(harmless(text), style="dim"))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         with self._lock:
@@ -181,7 +181,7 @@ class LiveDisplay(RunDisplay):
         for recipe in shown:
             row = self._grid[recipe]
             table.add_row(
-                Text(one_line(recipe)), *(row[stage].draw(self._spinner, now_s) if stage in row else Text() for stage in self._stages)
+                Text(harmless(recipe)), *(row[stage].draw(self._spinner, now_s) if stage in row else Text() for stage in self._stages)
             )
         yield table
         hidden = [cells for recipe, cells in self._grid.items() if recipe not in shown]
@@ -210,7 +210,7 @@ class LiveDisplay(RunDisplay):
         line = Text(f"{label:<{_LABEL_WIDTH}} ", style="dim")
         for task, cell in cells.items():
             part = Text.assemble(
-                (f"{one_line(_SHORT_NAMES.get(task, task))} ", "dim" if cell.state == "waiting" else ""), cell.draw(self._spinner, now_s)
+                (f"{harmless(_SHORT_NAMES.get(task, task))} ", "dim" if cell.state == "waiting" else ""), cell.draw(self._spinner, now_s)
             )
             if line.cell_len + part.cell_len > width:
                 yield line

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from edgepress.contracts.verdict import CandidateVerdict, Metrics, TargetVerdict, Verdict
-from edgepress_pipelines.foreign_text import one_line
+from edgepress_pipelines.foreign_text import harmless
 from edgepress_pipelines.tables import NamedRows, make_table
 
 _STYLES = {
@@ -28,9 +28,9 @@ def show_outcome(console: Console, verdict: Verdict, run_dir: Path, published_ur
     console.print(_candidates(verdict), crop=console.is_terminal)  # a file takes lines of any length
     for target in verdict.targets:
         console.print(_judgement(verdict, target))
-    console.print(Padding(Text.assemble((one_line(verdict_sentence(verdict)), f"bold {_STYLES[verdict.outcome]}")), (1, 0)))
+    console.print(Padding(Text.assemble((harmless(verdict_sentence(verdict)), f"bold {_STYLES[verdict.outcome]}")), (1, 0)))
     for label, value in _places(run_dir, published_uri):
-        console.print(Text.assemble((f"{label:<10}", "dim"), one_line(value)), soft_wrap=True)
+        console.print(Text.assemble((f"{label:<10}", "dim"), harmless(value)), soft_wrap=True)
 
 
 def verdict_sentence(verdict: Verdict) -> str:
@@ -64,10 +64,10 @@ def _candidates(verdict: Verdict) -> RenderableType:
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in verdict.candidates:
         table.add_row(Text(candidate.outcome, _STYLES[candidate.outcome]), *_figures(candidate.metrics))
-    names = [one_line(candidate.recipe) for candidate in verdict.candidates]
+    names = [harmless(candidate.recipe) for candidate in verdict.candidates]
     reasons = [_reason(candidate, reason) for candidate in verdict.candidates for reason in candidate.reasons]
     hardware = verdict.hardware
-    measured_by = one_line(f"{hardware.cpu}, {hardware.runtime}")
+    measured_by = harmless(f"{hardware.cpu}, {hardware.runtime}")
     measured_on = Text(f"ratio: p50 over the baseline's. Measured on {measured_by}, {hardware.threads} thread.", "dim")
     return Group(
         Text("Candidates, on validation data", "bold"),
@@ -79,7 +79,7 @@ def _candidates(verdict: Verdict) -> RenderableType:
 
 
 def _reason(candidate: CandidateVerdict, reason: str) -> RenderableType:
-    return Text.assemble((one_line(candidate.recipe), _STYLES[candidate.outcome]), one_line(f": {reason}"))
+    return Text.assemble((harmless(candidate.recipe), _STYLES[candidate.outcome]), harmless(f": {reason}"))
 
 
 def _figures(metrics: Metrics) -> list[str]:
@@ -101,12 +101,12 @@ def _judgement(verdict: Verdict, target: TargetVerdict) -> RenderableType:
     table.add_column("outcome", no_wrap=True)
     for check in target.checks:
         table.add_row(
-            Text(one_line(check.name)), _short(check.observed), _short(check.threshold), Text(check.outcome, _STYLES[check.outcome])
+            Text(harmless(check.name)), _short(check.observed), _short(check.threshold), Text(check.outcome, _STYLES[check.outcome])
         )
-    unmet = [Text(one_line(f"{check.name}: {check.reason}")) for check in target.checks if check.outcome != "passed"]
+    unmet = [Text(harmless(f"{check.name}: {check.reason}")) for check in target.checks if check.outcome != "passed"]
     accuracy, baseline = target.metrics.accuracy, verdict.baseline.metrics.accuracy
     compared = Text(f"accuracy on test data: {_number(accuracy, '.4f')}, the baseline's {_number(baseline, '.4f')}", "dim")
-    return Padding(Group(Text(one_line(title), "bold"), table, *unmet, compared), (1, 0, 0, 0))
+    return Padding(Group(Text(harmless(title), "bold"), table, *unmet, compared), (1, 0, 0, 0))
 
 
 def _number(value: float | None, form: str) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import yaml
 from pydantic import JsonValue
 
-from edgepress.errors import ConfigError
+from edgepress.errors import ConfigError, one_line
 
 KeyPath = tuple[str | int, ...]
 
@@ -45,9 +45,9 @@ def read_yaml(text: str, name: str) -> YamlDocument:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-        raise ConfigError(f"{place}: broken YAML, {_one_line(error.problem or error.context or 'cannot be read')}") from error
+        raise ConfigError(f"{place}: broken YAML, {one_line(error.problem or error.context or 'cannot be read')}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: broken YAML, {_one_line(str(error))}") from error
+        raise ConfigError(f"{name}: broken YAML, {one_line(str(error))}") from error
     except RecursionError as error:
         raise ConfigError(f"{name}: broken YAML, it is nested too deeply") from error
     finally:
@@ -85,7 +85,7 @@ class _Reader:
         try:
             self.loader = _CoreSchemaLoader(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{name}: broken YAML, {_one_line(str(error))}") from error
+            raise ConfigError(f"{name}: broken YAML, {one_line(str(error))}") from error
 
     def read(self, node: yaml.Node, path: KeyPath) -> JsonValue:
         self._values += 1
@@ -170,7 +170,3 @@ class _Reader:
 
     def _error(self, node: yaml.Node, problem: str) -> ConfigError:
         return ConfigError(f"{self.name}:{node.start_mark.line + 1}: {problem}")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

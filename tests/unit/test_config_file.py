@@ -1,4 +1,4 @@
-"""Configurations: what is accepted, what is refused and in which words, and what ``--set`` does."""
+"""Configurations: what is accepted, and what is refused and in which words."""
 
 import re
 from pathlib import Path
@@ -6,44 +6,10 @@ from pathlib import Path
 import pytest
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress.errors import EXIT_WRONG_INPUT, ConfigError
 from edgepress_pipelines.config_file import load_config
+from tests.unit.config_files import GOOD, refusal, write
 
 CONFIGS = Path(__file__).resolve().parents[2] / "pipelines" / "edgepress_pipelines" / "configs"
-
-GOOD = """\
-name: demo
-dataset: {source: digits}
-baseline:
-  model: mlp
-  params: {hidden: [32]}
-  train: {epochs: 3, learning_rate: 1e-3}
-recipes:
-  - recipe: int8
-    convert: {quantization: int8}
-  - recipe: small
-    distill:
-      student:
-        model: mlp
-        params: {hidden: [8]}
-    prune: {final_sparsity: 0.5}
-gate:
-  accuracy: {max_drop: 0.02}
-"""
-
-
-def write(folder: Path, text: str | bytes, name: str = "c.yaml") -> Path:
-    path = folder / name
-    path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return path
-
-
-def refusal(path: Path, *overrides: str) -> str:
-    with pytest.raises(ConfigError) as caught:
-        load_config(path, overrides)
-    assert caught.value.exit_code == EXIT_WRONG_INPUT
-    assert "\n" not in str(caught.value)
-    return str(caught.value).replace(f"{path.parent}/", "")
 
 
 @pytest.mark.parametrize("name", ["digits.yaml", "fashion-mnist.yaml"])
@@ -258,77 +224,6 @@ def test_an_error_in_the_only_recipe_is_not_hidden_by_a_list_too_short(tmp_path:
     assert "more)" not in message
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("trainer={cpu: 2 cores}", "trainer.cpu: must be processors such as 2, 0.5 or 500m, is the text '2 cores'"),
-        ("trainer={cpu: 0}", "trainer.cpu: must be processors such as 2, 0.5 or 500m, is the text '0'"),
-        ("trainer={memory: 4G}", "trainer.memory: must be memory in Mi or Gi, such as 512Mi or 4Gi, is the text '4G'"),
-        ("trainer={memory: 0Gi}", "trainer.memory: must be memory in Mi or Gi, such as 512Mi or 4Gi, is the text '0Gi'"),
-        ("trainer={timeout_s: 1h}", "trainer.timeout_s: must be a whole number, is the text '1h'"),
-        (
-            "trainer={accelerator: {type: gpu}}",
-            "trainer.accelerator.type: must be one of nvidia.com/gpu, amd.com/gpu, gpu.intel.com/i915, google.com/tpu, habana.ai/gaudi, is",
-        ),
-        ("trainer={accelerator: {type: nvidia.com/gpu, count: 0}}", "trainer.accelerator.count: must be at least 1, is 0"),
-        ("storage_uri=gs://bucket", "storage_uri: must be of the form s3://bucket/prefix, a bucket being 3 to 63 lower-case letters"),
-        ("trainer={memory: 4}", "trainer.memory: must be text, e.g. 4Gi, is 4"),
-        (
-            "namespace=My_Space",
-            "namespace: must be 1 to 63 lower-case letters, digits and '-', such as edgepress-runs, is the text 'My_Space'",
-        ),
-        ("credentials_secret=a..b", "credentials_secret: must be the name of a Kubernetes object: lower-case letters, digits, '-' and '.'"),
-        ("parallelism=0", "parallelism: must be at least 1, is 0"),
-        ("labels={a b: c}", "labels: 'a b' is not a label key; write name or prefix.example.org/name"),
-        (
-            "labels={a: 'b c'}",
-            "labels.a: must be a label's value: at most 63 letters, digits, '-', '_' and '.', such as gpu-a100, is the text",
-        ),
-        ("labels={pipeline/runid: x}", "labels: 'pipeline/runid' is set by EdgePress or Kubeflow Pipelines itself; choose another label"),
-        ("node_selector={pool: 1}", "node_selector.pool: must be text, is 1"),
-        ("tolerations=[{value: a}]", "tolerations.0: without a key every taint is meant, which needs operator Exists"),
-        ("tolerations=[{key: a, operator: exists}]", "tolerations.0.operator: must be Equal or Exists, is the text 'exists'; did you mean"),
-        ("data_volume={claim_name: a.b}", "data_volume.claim_name: must be 1 to 63 lower-case letters, digits and '-'"),
-        (
-            "data_volume={claim_name: a, mount_path: data}",
-            "data_volume.mount_path: must be an absolute path such as /mnt/data, is the text",
-        ),
-        ("data_volume={claim_name: a, mount_path: /tmp/d}", "data_volume.mount_path: /tmp/d would hide what a task needs; mount the data"),
-        ("gpu=1", "gpu: unknown key; known here: namespace, experiment,"),
-    ],
-)
-def test_settings_of_kubeflow_refused_in_one_line(override: str, message: str, tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD)
-    assert refusal(path, f"resources.kubeflow.{override}").startswith(f"--set resources.kubeflow.{override}: resources.kubeflow.{message}")
-
-
-@pytest.mark.parametrize(
-    ("schedule", "message"),
-    [
-        ("{cron: daily}", "schedule.cron: has 1 field; write five: minute, hour, day of month, month, day of week, e.g. '0 3 * * *'"),
-        ("{cron: 0 25 * * *}", "schedule.cron: '25' is no hour; use *, */n, or numbers and ranges from 0 to 23"),
-        ("{cron: 0 3 * * MON}", "schedule.cron: 'MON' is no day of week; use *, */n, or numbers and ranges from 0 to 7"),
-        ("{cron: 0 */0 * * *}", "schedule.cron: '*/0' is no hour; a step is a number from 1 to 23"),
-        ("{cron: 0 */99 * * *}", "schedule.cron: '*/99' is no hour; a step is a number from 1 to 23"),
-        ("{cron: 0 3 * * 1-7/0}", "schedule.cron: '1-7/0' is no day of week; a step is a number from 1 to 7"),
-        ("{cron: 0 3 31 2 *}", "schedule.cron: day of month '31' in month '2' is a date that never comes"),
-        ("{cron: 0 3 31 4-6/2 *}", "schedule.cron: day of month '31' in month '4-6/2' is a date that never comes"),
-        ("{cron: 0 3 * * *, max_concurrency: 11}", "schedule.max_concurrency: must be at most 10, is 11"),
-        ("{cron: 0 3 * * *, catch_up: often}", "schedule.catch_up: must be true or false, is the text 'often'"),
-        ("{}", "schedule.cron: is missing"),
-    ],
-)
-def test_schedules_refused_in_one_line(schedule: str, message: str, tmp_path: Path) -> None:
-    path = write(tmp_path, GOOD + f"schedule: {schedule}\n")
-    assert refusal(path).startswith(f"c.yaml:18: {message}")
-
-
-def test_processors_may_be_written_as_a_number(tmp_path: Path) -> None:
-    for written, read in (("2", "2"), ("0.5", "0.5"), ("500m", "500m"), ("'4'", "4")):
-        config = load_config(write(tmp_path, GOOD), [f"resources.kubeflow.trainer={{cpu: {written}}}"])
-        assert config.resources.kubeflow.trainer.cpu == read
-
-
 def test_the_first_of_several_errors_is_shown_and_the_rest_counted(tmp_path: Path) -> None:
     text = GOOD.replace("epochs: 3", "epochs: 0").replace("0.5}", "7}").replace("max_drop: 0.02", "drop: 1")
     assert refusal(write(tmp_path, text)) == "c.yaml:6: baseline.train.epochs: must be at least 1, is 0 (and 2 more)"
@@ -391,64 +286,6 @@ def test_models_that_cannot_be_adopted(name: str, message: str, tmp_path: Path) 
     write(tmp_path, b"", "model.pkl")
     start, end = GOOD.index("  model: mlp"), GOOD.index("recipes:")
     assert refusal(write(tmp_path, GOOD[:start] + f"  from: {name}\n" + GOOD[end:])) == f"c.yaml:4: baseline.from: {message}"
-
-
-def test_overrides_reach_every_place(tmp_path: Path) -> None:
-    config = load_config(
-        write(tmp_path, GOOD),
-        [
-            "name=other",
-            "recipes.small.prune.final_sparsity=0.75",
-            "recipes.0.convert.io=int8",
-            "baseline.train.learning_rate=5e-4",
-            "gate.size_gzip_bytes.max_ratio=0.5",
-            "dataset.train_examples=100",
-            "recipes.small.distill=null",
-            "baseline.params={hidden: [16, 16]}",
-        ],
-    )
-    assert config.name == "other"
-    assert config.recipes[1].prune is not None
-    assert config.recipes[1].prune.final_sparsity == 0.75
-    assert config.recipes[1].distill is None
-    assert config.recipes[0].convert.io == "int8"
-    assert config.baseline.train.learning_rate == 5e-4
-    assert config.baseline.params == {"hidden": [16, 16]}
-    assert config.gate.size_gzip_bytes.max_ratio == 0.5
-    assert config.gate.accuracy.max_drop == 0.02
-    assert config.dataset.train_examples == 100
-
-
-def test_the_later_override_wins(tmp_path: Path) -> None:
-    assert load_config(write(tmp_path, GOOD), ["name=a", "name=b"]).name == "b"
-
-
-def test_an_override_can_mend_a_file(tmp_path: Path) -> None:
-    assert load_config(write(tmp_path, GOOD.replace("0.5}", "5}")), ["recipes.small.prune.final_sparsity=0.5"]).name == "demo"
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("name", "--set name: must be KEY=VALUE with a dotted key"),
-        ("=x", "--set =x: must be KEY=VALUE with a dotted key"),
-        ("a..b=1", "--set a..b=1: must be KEY=VALUE with a dotted key"),
-        ("name=[", "--set name=[:1:2: broken YAML, "),
-        ("nme=x", "--set nme=x: nme: unknown key; did you mean 'name'?"),
-        ("gate.accuracy.max_drop=2", "--set gate.accuracy.max_drop=2: gate.accuracy.max_drop: must be at most 1, is 2"),
-        ("gate.accuracy={max_drop: 2}", "--set gate.accuracy={max_drop: 2}: gate.accuracy.max_drop: must be at most 1, is 2"),
-        ("recipes.smal.prune=null", "--set recipes.smal.prune=null: recipes has no 'smal'; did you mean 'small'? there are: int8, small"),
-        ("recipes.7.prune=null", "--set recipes.7.prune=null: recipes has no '7'; there are: int8, small"),
-        ("baseline.params.hidden.3=1", "--set baseline.params.hidden.3=1: baseline.params.hidden has 1 items, so give an index below 1"),
-        ("name.x=1", "--set name.x=1: name is the text 'demo', so it has no key 'x'"),
-        ("baseline.module=m.py", "c.yaml:3: baseline: needs exactly one of model, module, from; has model, module"),
-        ("dataset.source=none.npz", "--set dataset.source=none.npz: dataset.source: there is no none.npz; give digits"),
-        ("recipes=[]", "--set recipes=[]: recipes: needs at least 1, has none"),
-        ("schema_version=2", "--set schema_version=2: schema_version: is 2, but"),
-    ],
-)
-def test_overrides_refused_in_one_line(override: str, message: str, tmp_path: Path) -> None:
-    assert refusal(write(tmp_path, GOOD), override).startswith(message)
 
 
 def test_a_byte_order_mark_is_no_obstacle(tmp_path: Path) -> None:

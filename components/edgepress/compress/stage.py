@@ -28,7 +28,7 @@ from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
 from edgepress.contracts.digest import digest_tree
 from edgepress.contracts.files import new_directory
 from edgepress.contracts.strict import StrictModel
-from edgepress.errors import EdgePressError, IntegrityError, StageError
+from edgepress.errors import EdgePressError, IntegrityError, StageError, one_line
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import tell_candidate_failed, tell_figure
 from edgepress.telemetry import TASK_VALIDATION_ACCURACY
@@ -149,7 +149,7 @@ def _foreseen(apply: Callable[[StageInput], StageResult], given: StageInput, sta
         if _is_of_the_machine(error):
             raise
         logger.exception("%s failed in a way that was not foreseen", stage)
-        message = " ".join(str(error).split())[:300].encode(errors="replace").decode()
+        message = one_line(error)[:300].encode(errors="replace").decode()
         raise StageError(f"{stage} failed unexpectedly ({type(error).__name__}: {message}); the task's log has the traceback") from error
 
 

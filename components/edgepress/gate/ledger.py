@@ -1,6 +1,6 @@
 """How often each test split has been used to judge. Every look at a test split makes its next verdict worth a little less.
 
-    <ledger>/<hex digest of the split>/  <run>.<hex digest of the nominee>.json      one object a use
+    <ledger>/<hex digest of the split>/<run>.<hex digest of the nominee>.json      one object a use
 
 A use is one object that is written unless it is there, which every store does atomically: judges on any number of machines count right
 without a lock, a repeated judgement counts once, and a killed judge leaves the count before or after its use, never between. The count is

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.errors import DataError
+from edgepress.errors import DataError, one_line
 from edgepress.ingest.write import ArrayFile
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
@@ -94,7 +94,7 @@ def _decode(root: Path, name: str, source: str, colour: bool, size: tuple[int, i
 
 
 def _unreadable(source: str, name: str, error: BaseException) -> DataError:
-    reason = " ".join(str(error).split()) or type(error).__name__
+    reason = one_line(error) or type(error).__name__
     return DataError(f"{source}/{printable(name)}: cannot be decoded ({reason}); replace or remove it")
 
 

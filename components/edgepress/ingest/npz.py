@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from edgepress.contracts.config import DatasetSettings
 from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
-from edgepress.errors import DataError
+from edgepress.errors import DataError, one_line
 from edgepress.ingest.content import Examples, SourceContent
 from edgepress.ingest.labels import LabelArray, encode_labels
 
@@ -196,4 +196,4 @@ def _naming(source: str, layout: _Layout, split: SplitName) -> Callable[[int], s
 def _reason(error: BaseException) -> str:
     if isinstance(error, ValueError) and "allow_pickle" in str(error):
         return "it holds pickled Python objects, which are never loaded"
-    return " ".join(str(error).split()) or type(error).__name__
+    return one_line(error) or type(error).__name__

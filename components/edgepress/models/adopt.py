@@ -14,7 +14,7 @@ from typing import Any
 
 from edgepress.contracts.dataset import InputSpec
 from edgepress.contracts.digest import digest_file, digest_tree
-from edgepress.errors import IntegrityError, ModelError
+from edgepress.errors import IntegrityError, ModelError, one_line
 from edgepress.models.check import check_classifier
 from edgepress.models.keras import keras
 from edgepress.models.saved_config import LOOKUP_CLASSES, MODEL_CLASSES, SavedConfig, read_saved_config, refuse_unknown_objects
@@ -56,7 +56,7 @@ def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], 
             raise
         except Exception as error:
             # Whatever a damaged or unusual file makes Keras stumble over.
-            raise ModelError(f"{source}: Keras 2 cannot load it: {' '.join(str(error).split())[:300]}") from error
+            raise ModelError(f"{source}: Keras 2 cannot load it: {one_line(error)[:300]}") from error
     return check_classifier(model, inputs, num_classes, source)
 
 

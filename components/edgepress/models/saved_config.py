@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 import h5py
 
-from edgepress.errors import ModelError
+from edgepress.errors import ModelError, one_line
 from edgepress.models.self_contained import refuse_outside_data
 
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -85,9 +85,9 @@ def refuse_unknown_objects(config: Any, known: Container[str], activations: Cont
         ModelError: it holds a Lambda or lookup layer, or names something unknown.
     """
     for item in _objects(config):
-        name = _one_line(item["class_name"])
+        name = _shown(item["class_name"])
         settings = item.get("config")
-        layer = _one_line(settings.get("name", name)) if isinstance(settings, dict) else name
+        layer = _shown(settings.get("name", name)) if isinstance(settings, dict) else name
         module = item.get("module")
         if name == "Lambda":
             raise ModelError(f"{shown_as}: layer {layer} is a Lambda, whose code would run when the file is loaded; {BRING_A_MODULE}")
@@ -98,27 +98,25 @@ def refuse_unknown_objects(config: Any, known: Container[str], activations: Cont
         if name == "function":
             named = (str(settings), item.get("registered_name") or "function")
             if not (named[0] in activations and named[1] in ("function", named[0]) and module in (None, "builtins", "keras.activations")):
-                raise ModelError(f"{shown_as}: uses function {_one_line(settings)}, which is not one of Keras' own; {BRING_A_MODULE}")
+                raise ModelError(f"{shown_as}: uses function {_shown(settings)}, which is not one of Keras' own; {BRING_A_MODULE}")
             continue
         if name in OPERATION_CLASSES:
             function = settings.get("function") if isinstance(settings, dict) else None
             if not isinstance(function, str) or not (function.startswith(OPERATION_PREFIXES) or function in OPERATIONS):
-                raise ModelError(
-                    f"{shown_as}: layer {layer} calls tf.{_one_line(function)}, which is not plain arithmetic; {BRING_A_MODULE}"
-                )
+                raise ModelError(f"{shown_as}: layer {layer} calls tf.{_shown(function)}, which is not plain arithmetic; {BRING_A_MODULE}")
         elif name not in known and name not in MODEL_CLASSES and name not in DATA_CLASSES:
             raise ModelError(f"{shown_as}: {layer} is a {name}, which is not one of Keras' own layers or objects; {BRING_A_MODULE}")
         if module is not None and str(module).split(".")[0] not in KERAS_PACKAGES:
-            raise ModelError(f"{shown_as}: {layer} comes from the Python module {_one_line(module)}, which is not Keras; {BRING_A_MODULE}")
+            raise ModelError(f"{shown_as}: {layer} comes from the Python module {_shown(module)}, which is not Keras; {BRING_A_MODULE}")
         if item.get("registered_name") not in (None, "", name):
             # Keras would take the object of that name instead.
-            registered = _one_line(item["registered_name"])
+            registered = _shown(item["registered_name"])
             raise ModelError(f"{shown_as}: {layer} is a {name} but registered as {registered}, which is not Keras' own; {BRING_A_MODULE}")
 
 
-def _one_line(text: Any) -> str:
+def _shown(text: Any) -> str:
     """At most 80 characters that any terminal can be given: a file may hold halves of characters."""
-    return " ".join(str(text).split())[:80].encode(errors="replace").decode()
+    return one_line(text)[:80].encode(errors="replace").decode()
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
@@ -160,9 +158,7 @@ def _config_of_keras(path: Path, shown_as: str) -> dict[str, Any]:
             config = _parse(archive.read("config.json"), shown_as)
             extra = sorted(set(names) - set(KERAS_ARCHIVE_MEMBERS))
             if extra:
-                raise ModelError(
-                    f"{shown_as}: holds {_one_line(extra[0])} besides the model, which EdgePress does not load; {BRING_A_MODULE}"
-                )
+                raise ModelError(f"{shown_as}: holds {_shown(extra[0])} besides the model, which EdgePress does not load; {BRING_A_MODULE}")
             if len(names) != len(KERAS_ARCHIVE_MEMBERS):
                 raise ModelError(f"{shown_as}: does not hold each of {', '.join(KERAS_ARCHIVE_MEMBERS)} once; save the model again")
             with archive.open("model.weights.h5") as weights, h5py.File(weights, "r") as file:
@@ -208,7 +204,7 @@ def _parse(text: Any, shown_as: str) -> dict[str, Any]:
 
 
 def _refuse_keras_3(version: Any, shown_as: str) -> None:
-    text = _one_line(version.decode(errors="replace") if isinstance(version, bytes) else version)
+    text = _shown(version.decode(errors="replace") if isinstance(version, bytes) else version)
     if text.startswith("3"):
         raise ModelError(
             f"{shown_as}: was written by Keras {text}, but compression needs Keras 2; build the same model with tf_keras, "

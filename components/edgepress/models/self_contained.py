@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 
-from edgepress.errors import ModelError
+from edgepress.errors import ModelError, one_line
 
 
 def refuse_outside_data(file: h5py.File, shown_as: str) -> None:
@@ -49,5 +49,5 @@ def _link(group: Any, name: str) -> Any:
 
 
 def _refusal(shown_as: str, group: Any, name: str, what: str) -> ModelError:
-    where = " ".join(f"{group.name.rstrip('/')}/{name}".split())[:80].encode(errors="replace").decode()
+    where = one_line(f"{group.name.rstrip('/')}/{name}")[:80].encode(errors="replace").decode()
     return ModelError(f"{shown_as}: {where} is {what}, and only what the file itself holds is read; save the model again")

@@ -10,7 +10,7 @@ import h5py
 
 from edgepress.contracts.candidate import KERAS_NAME, MODULE_NAME
 from edgepress.contracts.files import fsync_directory
-from edgepress.errors import IntegrityError
+from edgepress.errors import IntegrityError, one_line
 from edgepress.models.keras import keras
 from edgepress.models.user_module import load_user_module
 
@@ -28,7 +28,7 @@ def load_model(candidate_dir: Path) -> keras.Model:
     try:
         return read_model(path, objects)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = one_line(error)[:300]
         raise IntegrityError(f"{path}: cannot be loaded as a Keras 2 model ({reason}); run the stage that wrote it again") from error
 
 

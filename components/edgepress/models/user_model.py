@@ -10,7 +10,7 @@ import numpy as np
 
 from edgepress.contracts.candidate import KERAS_NAME
 from edgepress.contracts.dataset import InputSpec
-from edgepress.errors import ModelError
+from edgepress.errors import ModelError, one_line
 from edgepress.models.check import check_classifier
 from edgepress.models.keras import keras, tf
 from edgepress.models.storage import read_model, save_model
@@ -51,7 +51,7 @@ def _check_stored(model: keras.Model, user_module: UserModule, origin: str) -> N
         except (OSError, MemoryError):
             raise
         except Exception as error:
-            raise ModelError(f"{origin}: {_why_not_stored(' '.join(str(error).split()))}") from error
+            raise ModelError(f"{origin}: {_why_not_stored(one_line(error))}") from error
     draws = np.random.default_rng(0)
     x = [tf.cast(draws.random((2, *tensor.shape[1:])), tensor.dtype) for tensor in model.inputs]
     once, again, stored = (np.asarray(each(x if len(x) > 1 else x[0], training=False)) for each in (model, model, loaded))

@@ -86,7 +86,7 @@ class UserModule:
         except ModelError:
             raise
         except Exception as error:
-            raise ModelError(f"{locate(error, self.shown_as, getattr(self, hook))}: {hook} failed: {_one_line(error)}") from error
+            raise ModelError(f"{locate(error, self.shown_as, getattr(self, hook))}: {hook} failed: {_first_words(error)}") from error
 
 
 def fetch_module(uri: str, digest: str) -> bytes:
@@ -142,7 +142,7 @@ def load_user_module(path: Path, shown_as: str | None = None) -> UserModule | No
     except SyntaxError as error:
         raise ModelError(f"{shown_as}:{error.lineno or 1}: is not valid Python: {error.msg}") from error
     except Exception as error:
-        raise ModelError(f"{locate(error, shown_as)}: the module cannot be imported: {_one_line(error)}") from error
+        raise ModelError(f"{locate(error, shown_as)}: the module cannot be imported: {_first_words(error)}") from error
     build_model = getattr(module, "build_model", None)
     if not callable(build_model):
         raise ModelError(f"{shown_as}:1: defines no build_model(input_shape, num_classes, **params); a module needs one")
@@ -166,7 +166,7 @@ def first_line(hook: Any) -> int:
     return getattr(getattr(hook, "__code__", None), "co_firstlineno", 1)
 
 
-def _one_line(error: BaseException) -> str:
+def _first_words(error: BaseException) -> str:
     message = str(error).strip()
     if message.startswith("in user code:"):
         return message.rsplit("\n", 1)[-1].strip()

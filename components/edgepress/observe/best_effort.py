@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from edgepress.errors import one_line
+
 
 class BestEffort:
     """Runs actions one after another on a thread of their own, which dies with the process.
@@ -46,4 +48,4 @@ class BestEffort:
             try:
                 action()
             except Exception as error:  # noqa: BLE001 - whatever it is, the task that this is about must go on; finish() tells it
-                self._problems.append(" ".join(str(error).split()) or type(error).__name__)
+                self._problems.append(one_line(error) or type(error).__name__)

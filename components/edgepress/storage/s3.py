@@ -22,7 +22,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from edgepress.errors import ConfigError, StorageError, StorageRefusedError
+from edgepress.errors import ConfigError, StorageError, StorageRefusedError, one_line
 from edgepress.storage.s3_client import ATTEMPTS, CREDENTIALS, EMBEDDED_ENDPOINT_VARIABLE, connect
 from edgepress.storage.store import StoredObject
 
@@ -184,7 +184,7 @@ class S3Store:
                     raise self._explained(error, key) from error
                 if left_s > 0.0 and not told:
                     told = True
-                    print(f"{self.address}: '{key}': {_one_line(error)}; trying again for up to {left_s:.0f} s", flush=True)
+                    print(f"{self.address}: '{key}': {one_line(error)}; trying again for up to {left_s:.0f} s", flush=True)
             time.sleep(pause_s * random.uniform(0.5, 1.0))
             pause_s = min(2.0 * pause_s, LONGEST_PAUSE_S)
 
@@ -200,7 +200,7 @@ class S3Store:
                 f"{self.address}: the endpoint cannot be reached after {self._tried} ({type(error).__name__}); "
                 f"check endpoint_url or AWS_ENDPOINT_URL_S3, and the network"
             )
-        return StorageError(f"{self.address}: '{key}' failed ({_one_line(error)})")
+        return StorageError(f"{self.address}: '{key}' failed ({one_line(error)})")
 
     @property
     def _tried(self) -> str:
@@ -218,7 +218,7 @@ class S3Store:
             return f"there is no '{key}'"
         if code in _OVERLOADED:
             return f"the server failed or is overloaded ({code}) after {self._tried}; try again later"
-        return f"refused '{key}' ({code}: {_one_line(error.response.get('Error', {}).get('Message', ''))})"
+        return f"refused '{key}' ({code}: {one_line(error.response.get('Error', {}).get('Message', ''))})"
 
 
 def _may_pass(error: BotoCoreError | ClientError) -> bool:
@@ -236,7 +236,3 @@ def _copy(body: Any, file: BinaryIO) -> None:
 
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", "unknown"))
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())

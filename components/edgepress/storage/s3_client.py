@@ -8,7 +8,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, ProfileNotFound
 
-from edgepress.errors import ConfigError, StorageError
+from edgepress.errors import ConfigError, StorageError, one_line
 
 EMBEDDED_ENDPOINT_VARIABLE = "EDGEPRESS_EMBEDDED_STORE"
 """Set by the embedded store to its endpoint. Only there does a missing bucket get created: elsewhere it may be a spelling mistake."""
@@ -58,9 +58,9 @@ def connect(endpoint_url: str | None) -> Any:
     except PartialCredentialsError as error:
         raise StorageError(f"{own_endpoint or 'S3'}: the credentials are incomplete; set both {CREDENTIALS}") from error
     except ProfileNotFound as error:
-        raise ConfigError(f"AWS_PROFILE: {' '.join(str(error).split())}; correct it, or unset it and set {CREDENTIALS}") from error
+        raise ConfigError(f"AWS_PROFILE: {one_line(error)}; correct it, or unset it and set {CREDENTIALS}") from error
     except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({' '.join(str(error).split())})") from error
+        raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({one_line(error)})") from error
 
 
 def _own_credentials(endpoint_url: str | None) -> tuple[str | None, str | None]:

@@ -11,7 +11,7 @@ from kubernetes.config.config_exception import ConfigException
 from urllib3.exceptions import HTTPError
 
 from edgepress.contracts.kubeflow import REQUIRED_CREDENTIALS, Accelerator, KubeflowSettings
-from edgepress.errors import InputError
+from edgepress.errors import InputError, one_line
 
 _TIMEOUT_S = (5.0, 15.0)
 """For connecting and for reading."""
@@ -93,7 +93,7 @@ def _own_api() -> client.ApiClient:
     try:
         config.load_incluster_config(client_configuration=configuration)
     except ConfigException as error:
-        raise InputError(f"this pod's ServiceAccount: {_one_line(error)}") from error
+        raise InputError(f"this pod's ServiceAccount: {one_line(error)}") from error
     return client.ApiClient(configuration)
 
 
@@ -110,7 +110,7 @@ def _api_of(kube_context: str) -> client.ApiClient:
     except InputError:
         raise
     except Exception as error:  # a file that is no kubeconfig fails in the library wherever that happens to notice
-        raise InputError(f"{origin}: {kubeconfig}: is no usable kubeconfig ({_one_line(error)})") from error
+        raise InputError(f"{origin}: {kubeconfig}: is no usable kubeconfig ({one_line(error)})") from error
     finally:
         root.removeHandler(failures)
     if failures.lines:
@@ -129,11 +129,7 @@ class _Failures(logging.Handler):
         self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(_one_line(record.getMessage()))
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
+        self.lines.append(one_line(record.getMessage()))
 
 
 def _offers(node: Any, accelerator: Accelerator) -> bool:

@@ -124,9 +124,9 @@ def _credential(settings: ConnectionSettings) -> Credential | None:
     if token and cookie:
         raise InputError(f"{TOKEN_VARIABLE} and {COOKIE_VARIABLE}: set one of them")
     if token:
-        return _bearer(lambda: _one_line(token, TOKEN_VARIABLE))
+        return _bearer(lambda: _header_value(token, TOKEN_VARIABLE))
     if cookie:
-        return _cookie(lambda: _one_line(cookie, COOKIE_VARIABLE), COOKIE_VARIABLE)
+        return _cookie(lambda: _header_value(cookie, COOKIE_VARIABLE), COOKIE_VARIABLE)
     pod_token = Path(os.environ.get(POD_TOKEN_VARIABLE) or POD_TOKEN)
     return _bearer(_reader(pod_token, str(pod_token))) if pod_token.is_file() else None
 
@@ -144,7 +144,7 @@ def _cookie(read: Callable[[], str], origin: str) -> Credential:
 
 def _reader(path: Path, origin: str) -> Callable[[], str]:
     def read() -> str:
-        return _one_line(_read_secret(path, origin), f"{origin} {path}")
+        return _header_value(_read_secret(path, origin), f"{origin} {path}")
 
     return read
 
@@ -157,7 +157,7 @@ def _read_secret(path: Path, origin: str) -> str:
         raise InputError(f"{origin} {path}: cannot be read ({reason})") from error
 
 
-def _one_line(secret: str, origin: str) -> str:
+def _header_value(secret: str, origin: str) -> str:
     """The secret, unless it is none: an odd character would end up in a header."""
     text = secret.strip()
     if not text:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from edgepress.contracts.run import RunContext
-from edgepress.errors import InputError
+from edgepress.errors import InputError, one_line
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.listing import every, named
 
@@ -111,10 +111,10 @@ def _task_problems(run: Any) -> dict[str, str]:
     """KFP's own words about failed tasks. A pod that never ran (no such image, no room) or was killed is told of nowhere else."""
     tasks = (run.run_details.task_details if run.run_details else None) or ()
     failed = [task for task in tasks if task.state == "FAILED" and task.error and task.error.message]
-    return {task.display_name or "": " ".join(task.error.message.split()) for task in failed}
+    return {task.display_name or "": one_line(task.error.message) for task in failed}
 
 
 def _problem(run: Any, task_problems: Mapping[str, str]) -> str | None:
     if task_problems:
         return "; ".join(f"{name}: {words}" for name, words in task_problems.items())
-    return " ".join(run.error.message.split()) if run.error is not None and run.error.message else None
+    return one_line(run.error.message) if run.error is not None and run.error.message else None

@@ -12,7 +12,7 @@ from rich.text import Text
 from edgepress.contracts.kubeflow import KubeflowSettings
 from edgepress.errors import EdgePressError, InputError, IntegrityError
 from edgepress_pipelines.display import format_duration
-from edgepress_pipelines.foreign_text import one_line
+from edgepress_pipelines.foreign_text import harmless
 from edgepress_pipelines.kubeflow.connection import Connection
 from edgepress_pipelines.kubeflow.experiments import find_experiment
 from edgepress_pipelines.kubeflow.listing import every
@@ -78,7 +78,7 @@ def _cells(item: ListedRun, now: datetime) -> tuple[str, ...]:
     run = item.run
     started = run.created_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M") if run.created_at else _ABSENT
     shown = (run.run_id, run.name, run.state.lower(), started, _duration(run, now), item.outcome or _ABSENT)
-    return tuple(map(one_line, shown))
+    return tuple(map(harmless, shown))
 
 
 def _with_outcomes(runs: Sequence[RunRecord], tell: Callable[[str], None]) -> list[ListedRun]:

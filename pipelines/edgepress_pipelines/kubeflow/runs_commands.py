@@ -65,7 +65,7 @@ def show_logs(
     connection = connect(host, namespace, token_file, cookie_file, ca_file)
 
     from edgepress.errors import InputError
-    from edgepress_pipelines.foreign_text import one_line
+    from edgepress_pipelines.foreign_text import harmless
     from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.run_folder import RunFolder
     from edgepress_pipelines.kubeflow.run_record import read_run
@@ -79,7 +79,7 @@ def show_logs(
         typer.echo(folder.read_log(task), nl=False)
         return
     names = folder.log_names()
-    typer.echo("\n".join(map(one_line, names)) if names else f"{folder.uri}: no task has written a log yet")
+    typer.echo("\n".join(map(harmless, names)) if names else f"{folder.uri}: no task has written a log yet")
 
 
 @runs.command("follow")

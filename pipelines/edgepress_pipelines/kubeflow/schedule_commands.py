@@ -72,7 +72,7 @@ def list_schedules(
 
     from rich.text import Text
 
-    from edgepress_pipelines.foreign_text import one_line
+    from edgepress_pipelines.foreign_text import harmless
     from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.schedule import find_schedules
     from edgepress_pipelines.tables import make_table, print_table
@@ -89,7 +89,7 @@ def list_schedules(
     for item in found:
         state = "enabled" if item.is_enabled else "paused"
         cells = (item.name, state, item.cron, str(item.max_concurrency), "yes" if item.catch_up else "no")
-        table.add_row(*(Text(one_line(cell)) for cell in cells))
+        table.add_row(*(Text(harmless(cell)) for cell in cells))
     print_table(make_console(), table)
 
 

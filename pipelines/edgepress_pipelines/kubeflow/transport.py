@@ -24,7 +24,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError
+from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, one_line
 from edgepress_pipelines.kubeflow.errors import KubeflowError, not_the_api, refused
 from edgepress_pipelines.kubeflow.tls import speaks_tls
 
@@ -208,7 +208,7 @@ def _lost(host: str, error: HTTPError) -> KubeflowError:
 
 
 def _not_trusted(host: str, reason: object) -> KubeflowError:
-    said = " ".join(str(reason).split())
+    said = one_line(reason)
     if "WRONG_VERSION_NUMBER" in said or "wrong version number" in said:
         return KubeflowError(f"{host}: does not speak TLS; write http:// in --host", exit_code=EXIT_WRONG_INPUT)
     return KubeflowError(
@@ -232,7 +232,7 @@ def _reason(body: bytes | str | None) -> str:
         answer = None
     if isinstance(answer, dict):
         text = str(answer.get("message") or answer.get("error_message") or answer.get("error") or "")
-    return " ".join(text.split())[:_MAX_REASON_LENGTH]
+    return one_line(text)[:_MAX_REASON_LENGTH]
 
 
 def _seconds(retry_after: str | None) -> float | None:

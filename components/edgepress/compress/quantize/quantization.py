@@ -13,7 +13,7 @@ from edgepress.compress.stage import StageInput, StageResult
 from edgepress.compress.wrapping import require_graph
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import QuantizeSettings
-from edgepress.errors import StageError
+from edgepress.errors import StageError, one_line
 from edgepress.models.keras import keras, set_seed
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
@@ -77,7 +77,7 @@ def _apply_scheme(source: Any, scheme: PreservingScheme) -> Any:
         return quantize_apply(quantize_annotate_model(source), scheme)
     except (ValueError, RuntimeError, TypeError, NotImplementedError) as error:
         # tfmot has no error of its own: what it cannot quantize surfaces as one of these.
-        message = " ".join(str(error).split())
+        message = one_line(error)
         named = re.match(r"Layer (\S+?):<class '([\w.]+)'> is not supported", message)
         if named is not None:
             raise _refusal(f"layer {named[1]} ({named[2].rsplit('.', 1)[-1]}) is not supported") from error

@@ -92,9 +92,8 @@ def serve(settings: ReceiverSettings, pipeline: str, check: Check, watched: Call
             opened.callback(status.stop, 1.0)
             listening["status_port"] = status.server_port
         log_json(pipeline=pipeline)
-        logging.getLogger("botocore").setLevel(
-            logging.WARNING
-        )  # each check asks the store, and it tells each time where its credentials are
+        # Each check asks the store, and botocore tells each time where its credentials are.
+        logging.getLogger("botocore").setLevel(logging.WARNING)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: told_to_stop.set())
         worker.start()

@@ -12,8 +12,6 @@ MODULES = read_modules()
 ROOMS = step_rooms(MODULES)
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "manager", "executor"}
 MAX_LINES = 400
-LONGER_FOR_A_REASON = {"tests/unit/test_config_file.py": "one table of every wrong configuration"}
-"""Path from the root of the project: why the file may be longer than MAX_LINES."""
 
 
 def python_files() -> list[Path]:
@@ -81,8 +79,7 @@ def test_no_name_is_vague() -> None:
 
 def test_files_stay_readable() -> None:
     long = {str(path.relative_to(ROOT)) for path in python_files() if len(path.read_text().splitlines()) > MAX_LINES}
-    assert long - set(LONGER_FOR_A_REASON) == set(), f"longer than {MAX_LINES} lines"
-    assert set(LONGER_FOR_A_REASON) - long == set(), "no longer longer; drop the exception"
+    assert long == set(), f"longer than {MAX_LINES} lines"
 
 
 def test_no_path_hacks() -> None:

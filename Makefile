@@ -9,9 +9,10 @@ EXTRAS := trainer,evaluator,releaser,controller,agent,pipelines,dev
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # Two processes on two cores: training a tiny model keeps little more than one busy. A file's tests stay in one process, where they share
-# what their first one prepared.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
-TESTS := tests/unit tests/architecture tests/ml tests/pipelines
+# what their first one prepared. Files go out in the order given here: those of whole runs, few tests of minutes, must not come last, when
+# the other process has nothing left to do.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+TESTS := tests/pipelines tests/ml tests/unit tests/architecture
 ADDED_TESTS := tests/faults tests/metrics tests/manifests tests/packaging
 TEST_TOOLS := chromium prometheus prometheus-pushgateway prometheus-alertmanager
 IMAGE_TOOLS := debootstrap mmdebstrap buildah podman runc docker-registry

@@ -47,7 +47,7 @@ def read_yaml(text: str, name: str) -> YamlDocument:
         place = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
         raise ConfigError(f"{place}: broken YAML, {one_line(error.problem or error.context or 'cannot be read')}") from error
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: broken YAML, {one_line(str(error))}") from error
+        raise ConfigError(f"{name}: broken YAML, {one_line(error)}") from error
     except RecursionError as error:
         raise ConfigError(f"{name}: broken YAML, it is nested too deeply") from error
     finally:
@@ -85,7 +85,7 @@ class _Reader:
         try:
             self.loader = _CoreSchemaLoader(text)
         except yaml.YAMLError as error:
-            raise ConfigError(f"{name}: broken YAML, {one_line(str(error))}") from error
+            raise ConfigError(f"{name}: broken YAML, {one_line(error)}") from error
 
     def read(self, node: yaml.Node, path: KeyPath) -> JsonValue:
         self._values += 1

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, InputError
-from edgepress_pipelines.cli_arguments import (
+from edgepress_pipelines.commands.arguments import (
     DEFAULT_IMAGES,
     DEFAULT_WORKDIR,
     ConfigArgument,
@@ -21,8 +21,8 @@ from edgepress_pipelines.cli_arguments import (
     make_console,
     show_error,
 )
-from edgepress_pipelines.kubeflow.commands import register
-from edgepress_pipelines.kubeflow.trigger_command import trigger
+from edgepress_pipelines.commands.submit import register
+from edgepress_pipelines.commands.trigger import trigger
 
 _DEBUG_VARIABLE = "EDGEPRESS_DEBUG"
 
@@ -83,7 +83,7 @@ def init(
     """Write a small commented project that runs as it is."""
     import shlex
 
-    from edgepress_pipelines.starter import write_starter
+    from edgepress_pipelines.config.starter import write_starter
 
     if not directory:  # an unset variable, most likely; a Path would take it for the current directory
         raise InputError("DIR: is empty; name a directory, or . for the current one")
@@ -95,7 +95,7 @@ def init(
 @app.command()
 def doctor(workdir: WorkdirOption = DEFAULT_WORKDIR) -> None:
     """Check that this machine has what a run needs. Exit code 1 when something is missing."""
-    from edgepress_pipelines.doctor import examine, is_fit, show_findings
+    from edgepress_pipelines.local.doctor import examine, is_fit, show_findings
 
     console = make_console()
     with console.status("importing TensorFlow, LiteRT and KFP, each in a process of its own"):
@@ -116,14 +116,14 @@ def run(
 
     Exit codes: 0 released, 10 rejected, 11 inconclusive, 2 the input is wrong, 1 anything else.
     """
-    from edgepress_pipelines.config_file import load_config
+    from edgepress_pipelines.config.file import load_config
 
     settings = load_config(config, overrides)
     console = make_console()
 
-    from edgepress_pipelines.display import choose_display
-    from edgepress_pipelines.local import run_locally
-    from edgepress_pipelines.termination import termination_interrupts
+    from edgepress_pipelines.commands.termination import termination_interrupts
+    from edgepress_pipelines.local.run import run_locally
+    from edgepress_pipelines.terminal.display import choose_display
 
     try:
         with termination_interrupts(), choose_display(console, f"EdgePress  {settings.name}", plain=plain) as display:
@@ -144,11 +144,11 @@ def compile_(
     overrides: SetOption = [],  # noqa: B006  typer copies it
 ) -> None:
     """Compile the pipeline for Kubeflow, every image by digest. Recipes stay a parameter of it."""
-    from edgepress_pipelines.config_file import load_config
+    from edgepress_pipelines.config.file import load_config
 
     settings = load_config(config, overrides)
 
-    from edgepress_pipelines.compile import compile_pipeline
+    from edgepress_pipelines.kubeflow.compile import compile_pipeline
     from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 
     compile_pipeline(settings, output, read_image_lock(images))
@@ -165,8 +165,8 @@ def report(
 ) -> None:
     """Show a run's verdict again, and where its report is."""
     from edgepress.contracts.verdict import read_verdict
-    from edgepress_pipelines.outcome import show_outcome
-    from edgepress_pipelines.run_outcome import published_uri
+    from edgepress_pipelines.flow.outcome import published_uri
+    from edgepress_pipelines.terminal.outcome import show_outcome
 
     run_dir = _find_run(workdir, run_id)
     show_outcome(make_console(), read_verdict(run_dir), run_dir, published_uri(run_dir))

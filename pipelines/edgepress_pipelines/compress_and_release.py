@@ -27,8 +27,8 @@ from edgepress.ingest.component import ingest, locate
 from edgepress.release.component import release
 from edgepress.report.component import report
 from edgepress.train.component import train
+from edgepress_pipelines.flow.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
 from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings, ResourceParameters
-from edgepress_pipelines.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
 
 Component = Callable[..., dsl.PipelineTask]
 

@@ -88,7 +88,6 @@ def test_no_path_hacks() -> None:
 
 
 WITHOUT_PATIENCE = {
-    "edgepress.ingest.source_digest": "digests a source for the trigger too, which asks again later; ingest waits",
     "edgepress.models.source": "digests a model for the command at a terminal, which is better told at once",
     "edgepress.observe.task_record": "no task fails or waits for its record",
     "edgepress.train.checkpoint": "a training goes on without this epoch's state; it is read with patience",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgepress.contracts.dataset import open_dataset
-from edgepress.litert import LiteRTModel
+from edgepress.tflite.litert import LiteRTModel
 from tests.benchmarks.machine import WORK, save, statement
 
 CONFIG = Path(__file__).parent / "fashion-mnist-full.yaml"

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from edgepress.benchmark.hardware import describe_hardware
-from edgepress.contracts.files import write_json
-from edgepress.litert import runtime_version
+from edgepress.contracts.json_file import write_json
+from edgepress.tflite.litert import runtime_version
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = Path(__file__).parent / "results"

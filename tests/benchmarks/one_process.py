@@ -20,7 +20,7 @@ from edgepress.release.step import release
 from edgepress.report.step import report
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.step import train
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
 
 
 def main(config_path: Path, folder: Path) -> None:

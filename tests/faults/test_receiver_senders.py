@@ -13,9 +13,9 @@ from pathlib import Path
 
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress_pipelines.kubeflow.receiver.core import ReceiverState
-from edgepress_pipelines.kubeflow.receiver.pending import Delays
-from edgepress_pipelines.kubeflow.receiver.rate_limit import TokenBucket
+from edgepress_pipelines.trigger.receiver.core import ReceiverState
+from edgepress_pipelines.trigger.receiver.pending import Delays
+from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket
 from tests.unit.running_receiver import TOKEN, RunningReceiver, request, running_receiver
 from tests.unit.store_environment import only
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.contracts.digest import digest_bytes
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import StorageError
 from edgepress.storage import ObjectStore, open_store
 from edgepress.storage.embedded import EmbeddedStore

@@ -11,8 +11,8 @@ import pytest
 
 from edgepress.contracts.config import DatasetSettings
 from edgepress.contracts.dataset import DatasetDirectory, open_dataset
-from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.last_verdict import LastVerdict
+from edgepress.device.digest import digest_bytes
 from edgepress.gate.ledger import record_use
 from edgepress.ingest.remote import download
 from edgepress.ingest.step import ingest

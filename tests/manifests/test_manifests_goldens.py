@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
 from tests.manifests.rendered import GOLDENS, MANIFESTS, OVERLAYS, build, copy_manifests, named, of_kind, pod_templates, render, render_text
 
 UPDATE_VARIABLE = "EDGEPRESS_UPDATE_GOLDENS"

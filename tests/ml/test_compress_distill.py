@@ -11,9 +11,9 @@ from edgepress.compress.distill.loss import Distiller, soft_target_loss
 from edgepress.compress.distill.step import distill
 from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import read_candidate
-from edgepress.contracts.digest import digest_tree
 from edgepress.contracts.stages import DistillSettings, ModelChoice, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
+from edgepress.device.digest import digest_tree
 from edgepress.models.keras import keras, tf
 from edgepress.models.outputs import outputs_probabilities
 from edgepress.models.storage import load_model

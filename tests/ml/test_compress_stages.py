@@ -18,10 +18,10 @@ from edgepress.contracts.evaluation import LayerWeights
 from edgepress.contracts.stages import ClusterSettings, ConvertSettings, PruneSettings, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
 from edgepress.convert.step import convert
-from edgepress.evaluate.flatbuffer import read_graph
 from edgepress.evaluate.inspect import inspect_weights
-from edgepress.litert import LiteRTModel
 from edgepress.models.storage import load_model
+from edgepress.tflite.flatbuffer import read_graph
+from edgepress.tflite.litert import LiteRTModel
 from tests.ml.tiny_candidates import convolutional, write_baseline, write_digits
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix

@@ -10,19 +10,19 @@ from tensorflow_model_optimization.quantization.keras import quantize_model
 from edgepress.compress.prune.step import prune
 from edgepress.contracts.candidate import CandidateRecord, read_candidate
 from edgepress.contracts.dataset import DatasetDirectory, open_dataset
-from edgepress.contracts.digest import digest_file, digest_tree
 from edgepress.contracts.stages import ConvertSettings, PruneSettings, RepresentativeDataset
 from edgepress.contracts.training import TrainSettings
 from edgepress.convert.inspection import check_tflite
 from edgepress.convert.representative import representative_inputs
 from edgepress.convert.step import convert
 from edgepress.convert.tflite import to_tflite
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import StageError
-from edgepress.evaluate.flatbuffer import read_graph
-from edgepress.litert import LiteRTModel
 from edgepress.models.keras import keras, tf
 from edgepress.models.storage import load_model
 from edgepress.models.user_module import UserModule
+from edgepress.tflite.flatbuffer import read_graph
+from edgepress.tflite.litert import LiteRTModel
 from tests.ml.tiny_candidates import convolutional, dense, write_baseline, write_dataset, write_digits
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edgepress.contracts.dataset import InputSpec
-from edgepress.contracts.digest import digest_file, digest_tree
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError, ModelError
 from edgepress.models.adopt import adopt_model, known_classes
 from edgepress.models.keras import keras, set_seed, tf

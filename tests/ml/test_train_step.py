@@ -8,8 +8,8 @@ import pytest
 from edgepress.contracts.candidate import KERAS_NAME, MODULE_NAME, read_candidate
 from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import DatasetDirectory
-from edgepress.contracts.digest import digest_bytes, digest_file
 from edgepress.contracts.training import TrainSettings
+from edgepress.device.digest import digest_bytes, digest_file
 from edgepress.errors import EdgePressError, IntegrityError, ModelError, StageError
 from edgepress.models.storage import load_model
 from edgepress.storage.embedded import EmbeddedStore

@@ -10,9 +10,9 @@ from sklearn.datasets import load_digits
 
 from edgepress.contracts.candidate import BASELINE, MODULE_NAME, CandidateRecord, write_candidate
 from edgepress.contracts.dataset import DatasetDirectory, DatasetManifest, InputSpec, SplitName, open_dataset
-from edgepress.contracts.digest import digest_tree
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.training import TrainSettings
+from edgepress.device.digest import digest_tree
 from edgepress.models.keras import keras, set_seed
 from edgepress.models.storage import save_model
 from edgepress.models.user_module import load_user_module

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress_pipelines.compile import compile_pipeline
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
+from edgepress_pipelines.kubeflow.compile import compile_pipeline
 from edgepress_pipelines.kubeflow.image_lock import ImageLock, read_image_lock
 
 REPOSITORY = Path(__file__).parents[2]

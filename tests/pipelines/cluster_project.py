@@ -13,13 +13,13 @@ from edgepress.contracts.release import PUBLISHED_NAME
 from edgepress.contracts.run import event_key, run_key
 from edgepress.storage import join_key, open_store
 from edgepress.task import TaskEvent
-from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
-from edgepress_pipelines.kubeflow.errors import KubeflowError
-from edgepress_pipelines.kubeflow.experiments import find_experiment
-from edgepress_pipelines.kubeflow.fingerprint import take_fingerprint
+from edgepress_pipelines.config.file import load_config
+from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.api.errors import KubeflowError
+from edgepress_pipelines.kubeflow.api.experiments import find_experiment
+from edgepress_pipelines.kubeflow.api.transport import Patience
 from edgepress_pipelines.kubeflow.package import Package, compiled
-from edgepress_pipelines.kubeflow.transport import Patience
+from edgepress_pipelines.trigger.fingerprint import take_fingerprint
 from tests.kfp_api.server import KfpServer
 from tests.pipelines.cluster_configs import example_lock
 from tests.unit.sample_release import published_as

@@ -2,8 +2,8 @@
 
 import pytest
 
-from edgepress_pipelines.code_digest import _AROUND_A_TASK, _ROOT, _closure, _source, code_digest
 from edgepress_pipelines.compress_and_release import CACHED_STEPS
+from edgepress_pipelines.local.code_digest import _AROUND_A_TASK, _ROOT, _closure, _source, code_digest
 
 STEPS = sorted(set(CACHED_STEPS.values()))
 

@@ -11,11 +11,11 @@ import pytest
 import yaml
 from kfp.components import load_component_from_file
 
-from edgepress.contracts.digest import digest_file
+from edgepress.device.digest import digest_file
 from edgepress.errors import EXIT_WRONG_INPUT, ConfigError, InputError
-from edgepress_pipelines.cli_arguments import DEFAULT_IMAGES
-from edgepress_pipelines.compile import compile_pipeline
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.commands.arguments import DEFAULT_IMAGES
+from edgepress_pipelines.config.file import load_config
+from edgepress_pipelines.kubeflow.compile import compile_pipeline
 from tests.pipelines.cluster_configs import CONFIGS, EXAMPLE_LOCK, RELEASES, STORAGE, Documents, cluster_config, compiled, example_lock
 from tests.pipelines.compiled_pipeline import findings
 

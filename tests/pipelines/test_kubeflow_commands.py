@@ -18,9 +18,9 @@ from typer.testing import CliRunner, Result
 
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.cli import app
-from edgepress_pipelines.cli_arguments import make_console
-from edgepress_pipelines.kubeflow.runs_commands import follow_to_end
-from edgepress_pipelines.kubeflow.submit import submit_run
+from edgepress_pipelines.commands.arguments import make_console
+from edgepress_pipelines.commands.runs import follow_to_end
+from edgepress_pipelines.kubeflow.runs.submit import submit_run
 from tests.kfp_api.faults import Fault
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_configs import EXAMPLE_LOCK

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from edgepress.errors import EXIT_WRONG_INPUT, InputError
-from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
-from edgepress_pipelines.kubeflow.errors import KubeflowError
-from edgepress_pipelines.kubeflow.experiments import ensure_experiment, find_experiment
-from edgepress_pipelines.kubeflow.listing import every
-from edgepress_pipelines.kubeflow.preflight import MINIMUM_BACKEND, check_backend
-from edgepress_pipelines.kubeflow.transport import Patience
-from edgepress_pipelines.kubeflow.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
+from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.api.errors import KubeflowError
+from edgepress_pipelines.kubeflow.api.experiments import ensure_experiment, find_experiment
+from edgepress_pipelines.kubeflow.api.listing import every
+from edgepress_pipelines.kubeflow.api.preflight import MINIMUM_BACKEND, check_backend
+from edgepress_pipelines.kubeflow.api.transport import Patience
+from edgepress_pipelines.kubeflow.api.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, connect, refusal
@@ -129,7 +129,7 @@ def test_nobody_listens(kfp: KfpServer) -> None:
 
 def test_an_address_where_nobody_was_ever_heard_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     slept_s: list[float] = []
-    monkeypatch.setattr("edgepress_pipelines.kubeflow.transport.time.sleep", slept_s.append)
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.api.transport.time.sleep", slept_s.append)
     with running_kfp() as kfp:
         known = connect(kfp)
         find_experiment(known, "any")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.kubeflow.experiments import find_experiment
-from edgepress_pipelines.kubeflow.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
+from edgepress_pipelines.kubeflow.api.experiments import find_experiment
+from edgepress_pipelines.kubeflow.api.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import connect, refusal
 
@@ -62,7 +62,7 @@ def test_a_credential_that_is_just_being_renewed_is_waited_for(
     def renew(seconds: float) -> None:
         file.write_text("s=x")
 
-    monkeypatch.setattr("edgepress_pipelines.kubeflow.transport.time.sleep", renew)
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.api.transport.time.sleep", renew)
     assert find_experiment(connection, "any") is None
     assert len(kfp.requests) == 1
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.kubeflow.run_record import read_run
+from edgepress_pipelines.kubeflow.runs.record import read_run
 from tests.kfp_api.server import running_kfp
 from tests.pipelines.cluster_project import PUBLISHED_URI, connect
 from tests.pipelines.followed_run import Submitted, submit

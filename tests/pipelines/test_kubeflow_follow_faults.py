@@ -11,10 +11,10 @@ from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.filesystem import FilesystemStore
 from edgepress.storage.s3_client import ATTEMPTS
-from edgepress_pipelines.kubeflow.errors import KubeflowError
-from edgepress_pipelines.kubeflow.follow import follow_run
-from edgepress_pipelines.kubeflow.run_folder import RunFolder
-from edgepress_pipelines.kubeflow.run_record import read_run
+from edgepress_pipelines.kubeflow.api.errors import KubeflowError
+from edgepress_pipelines.kubeflow.runs.folder import RunFolder
+from edgepress_pipelines.kubeflow.runs.follow import follow_run
+from edgepress_pipelines.kubeflow.runs.record import read_run
 from tests.faults.s3_proxy import Fault as S3Fault
 from tests.faults.s3_proxy import Plan, running_proxy
 from tests.kfp_api.faults import Fault, Kind

@@ -20,9 +20,9 @@ from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
 from edgepress.observe.metrics_push import PUSHGATEWAY_VARIABLE
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, take_fingerprint
+from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
+from edgepress_pipelines.trigger.fingerprint import digest_dataset, take_fingerprint
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.foreground import heed_interrupts
 from tests.unit.broken_servers import answering_server

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from edgepress.errors import InputError, IntegrityError, StorageError
 from edgepress_pipelines.kubeflow.package import Package
-from edgepress_pipelines.kubeflow.run_folder import RunFolder
-from edgepress_pipelines.kubeflow.run_record import read_run
-from edgepress_pipelines.kubeflow.runs import ListedRun, list_runs, show_runs
-from edgepress_pipelines.kubeflow.submit import submit_run
+from edgepress_pipelines.kubeflow.runs.folder import RunFolder
+from edgepress_pipelines.kubeflow.runs.listing import ListedRun, list_runs, show_runs
+from edgepress_pipelines.kubeflow.runs.record import read_run
+from edgepress_pipelines.kubeflow.runs.submit import submit_run
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
 

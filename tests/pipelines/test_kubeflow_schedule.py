@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepress.errors import ConfigError
-from edgepress_pipelines.kubeflow.run_record import read_run
-from edgepress_pipelines.kubeflow.schedule import (
+from edgepress_pipelines.kubeflow.api.schedule import (
     Creation,
     create_schedule,
     delete_schedule,
@@ -19,6 +18,7 @@ from edgepress_pipelines.kubeflow.schedule import (
     resume_schedule,
     six_fields,
 )
+from edgepress_pipelines.kubeflow.runs.record import read_run
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.pipeline_spec import check_cron
 from tests.kfp_api.server import KfpServer, running_kfp

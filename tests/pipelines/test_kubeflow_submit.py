@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, StorageError
-from edgepress_pipelines.kubeflow.connection import Connection, ConnectionSettings
-from edgepress_pipelines.kubeflow.errors import KubeflowError
-from edgepress_pipelines.kubeflow.preflight import check_run
-from edgepress_pipelines.kubeflow.submit import create_run, prepare_run, submit_run
-from edgepress_pipelines.kubeflow.upload import upload_version, version_name
-from edgepress_pipelines.pipeline_name import PIPELINE_NAME
+from edgepress_pipelines.flow.pipeline_name import PIPELINE_NAME
+from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
+from edgepress_pipelines.kubeflow.api.errors import KubeflowError
+from edgepress_pipelines.kubeflow.api.preflight import check_run
+from edgepress_pipelines.kubeflow.api.upload import upload_version, version_name
+from edgepress_pipelines.kubeflow.runs.submit import create_run, prepare_run, submit_run
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_in, read_config
@@ -122,7 +122,7 @@ def test_whoever_interrupts_a_start_is_told_the_name_to_look_for(kfp: KfpServer,
     connection = connect(kfp)
     prepared = prepare_run(config, connection, package_in(tmp_path, config))
     kfp.faults.add(Fault("lose answer", at="POST .*/runs$"))
-    monkeypatch.setattr("edgepress_pipelines.kubeflow.create_once.time.sleep", interrupt)
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.api.create_once.time.sleep", interrupt)
     with pytest.raises(KubeflowError) as interrupted:
         create_run(prepared, connection)
     name = kfp.only_run()["display_name"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from edgepress_pipelines.cli_arguments import make_console
-from edgepress_pipelines.kubeflow.runs_commands import follow_to_end
+from edgepress_pipelines.commands.arguments import make_console
+from edgepress_pipelines.commands.runs import follow_to_end
 from tests.kfp_api.server import running_kfp
 from tests.pipelines.cluster_project import connect
 from tests.pipelines.followed_run import Submitted, submit

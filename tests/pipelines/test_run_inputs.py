@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from edgepress.contracts.config import BaselineSettings, PipelineConfig
-from edgepress.contracts.digest import digest_bytes, digest_file, digest_tree
+from edgepress.device.digest import digest_bytes, digest_file, digest_tree
 from edgepress.errors import ConfigError, StorageError
 from edgepress.models.source import copy_source, digest_source
 from edgepress.models.user_module import fetch_module
 from edgepress.storage import is_local, open_object, open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.run_inputs import locate_inputs, place_inputs
+from edgepress_pipelines.config.file import load_config
+from edgepress_pipelines.flow.inputs import locate_inputs, place_inputs
 from tests.unit.store_environment import only
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs"

@@ -21,9 +21,9 @@ from edgepress.errors import IntegrityError, StorageError
 from edgepress.storage import open_object, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.settings import MAX_INLINE_BYTES, read_settings
-from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.parameters import MAX_PARAMETER_BYTES, PipelineParameters, pipeline_parameters
-from edgepress_pipelines.run_inputs import place_inputs
+from edgepress_pipelines.config.file import load_config
+from edgepress_pipelines.flow.inputs import place_inputs
+from edgepress_pipelines.flow.parameters import MAX_PARAMETER_BYTES, PipelineParameters, pipeline_parameters
 from tests.unit.store_environment import only
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs"

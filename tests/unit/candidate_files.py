@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edgepress.contracts.candidate import TFLITE_NAME, CandidateRecord, Failure, write_candidate
 from edgepress.contracts.dataset import SPLIT_NAMES
-from edgepress.contracts.digest import digest_bytes, digest_file
+from edgepress.device.digest import digest_bytes, digest_file
 
 TFLITE_FILES = Path(__file__).parent / "tflite_files"
 DATASET_DIGEST = digest_bytes(b"a dataset")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edgepress.errors import EXIT_WRONG_INPUT, ConfigError
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
 
 GOOD = """\
 name: demo

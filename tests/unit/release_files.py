@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, StageRecord, read_candidate, write_candidate
-from edgepress.contracts.digest import digest_file, digest_tree
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.verdict import VERDICT_NAME, Verdict
+from edgepress.device.digest import digest_file, digest_tree
 from tests.unit.candidate_files import DATASET_DIGEST, write_dataset, write_model
 from tests.unit.sample_verdict import verdict_of
 

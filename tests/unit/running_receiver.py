@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from edgepress.telemetry import CheckOutcome
-from edgepress_pipelines.kubeflow.receiver.bounded_request import Limits
-from edgepress_pipelines.kubeflow.receiver.core import ReceiverState
-from edgepress_pipelines.kubeflow.receiver.handler import Services
-from edgepress_pipelines.kubeflow.receiver.metrics import ReceiverMetrics
-from edgepress_pipelines.kubeflow.receiver.pending import Delays
-from edgepress_pipelines.kubeflow.receiver.serve import events_server, status_server
-from edgepress_pipelines.kubeflow.receiver.server import BoundedServer
-from edgepress_pipelines.kubeflow.receiver.status import StatusServices
-from edgepress_pipelines.kubeflow.receiver.token_file import TokenFile
-from edgepress_pipelines.kubeflow.receiver.worker import Worker
+from edgepress_pipelines.trigger.receiver.bounded_request import Limits
+from edgepress_pipelines.trigger.receiver.core import ReceiverState
+from edgepress_pipelines.trigger.receiver.handler import Services
+from edgepress_pipelines.trigger.receiver.metrics import ReceiverMetrics
+from edgepress_pipelines.trigger.receiver.pending import Delays
+from edgepress_pipelines.trigger.receiver.serve import events_server, status_server
+from edgepress_pipelines.trigger.receiver.server import BoundedServer
+from edgepress_pipelines.trigger.receiver.status import StatusServices
+from edgepress_pipelines.trigger.receiver.token_file import TokenFile
+from edgepress_pipelines.trigger.receiver.worker import Worker
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 PAYLOADS = Path(__file__).parent / "receiver_payloads"

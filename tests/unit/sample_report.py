@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edgepress.contracts.candidate import Failure
 from edgepress.contracts.evaluation import EVALUATION_NAME, Evaluation
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.nomination import read_nomination
 from edgepress.contracts.policy import GateSettings
 from edgepress.gate.step import judge, nominate

@@ -11,11 +11,11 @@ import numpy as np
 
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, Failure, StageName, StageRecord, write_candidate
 from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
-from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.evaluation import EVALUATION_NAME, Evaluation, EvaluationMetrics, LayerWeights, SliceMetrics
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
 from edgepress.contracts.policy import GateSettings
+from edgepress.device.digest import digest_bytes
 
 DATASET_DIGEST = digest_bytes(b"fashion")
 SPLIT_DIGESTS = {name: digest_bytes(name.encode()) for name in SPLIT_NAMES}

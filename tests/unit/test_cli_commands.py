@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_WRONG_INPUT
 from edgepress_pipelines.cli import app
 from tests.unit.sample_verdict import verdict_of

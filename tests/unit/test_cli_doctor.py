@@ -6,7 +6,16 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgepress_pipelines.doctor import MIN_DISK_BYTES, Finding, check_disk, check_versions, is_fit, memory_bytes, show_findings, try_program
+from edgepress_pipelines.local.doctor import (
+    MIN_DISK_BYTES,
+    Finding,
+    check_disk,
+    check_versions,
+    is_fit,
+    memory_bytes,
+    show_findings,
+    try_program,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +41,7 @@ def test_a_program_that_is_not_there_is_missing(tmp_path: Path) -> None:
 def test_the_disk_of_the_nearest_folder_is_looked_at_and_nothing_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_disk(tmp_path / "a" / "b").detail.endswith(f"free in {tmp_path}")
     assert list(tmp_path.iterdir()) == []
-    monkeypatch.setattr("edgepress_pipelines.doctor.MIN_DISK_BYTES", 10**18)
+    monkeypatch.setattr("edgepress_pipelines.local.doctor.MIN_DISK_BYTES", 10**18)
     full = check_disk(tmp_path)
     assert full.state == "missing"
     assert "are needed" in full.detail

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.compress.stage import StageInput, StageResult, run_stage
 from edgepress.contracts.candidate import (
     BASELINE,
     CandidateRecord,
@@ -18,10 +17,11 @@ from edgepress.contracts.candidate import (
     write_candidate,
 )
 from edgepress.contracts.dataset import DatasetManifest, InputSpec
-from edgepress.contracts.digest import digest_bytes, digest_tree
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.stages import PruneSettings
+from edgepress.device.digest import digest_bytes, digest_tree
 from edgepress.errors import InputError, IntegrityError, ModelError, StageError, StorageError
+from edgepress.stages.stage import StageInput, StageResult, run_stage
 
 DATASET_DIGEST = digest_bytes(b"the dataset")
 SETTINGS = PruneSettings()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
 from tests.unit.config_files import GOOD, refusal, write
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
 from tests.unit.config_files import GOOD, refusal, write
 
 CONFIGS = Path(__file__).resolve().parents[2] / "pipelines" / "edgepress_pipelines" / "configs"

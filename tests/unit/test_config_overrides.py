@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from edgepress.errors import ConfigError
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
 from tests.unit.config_files import GOOD, refusal, write
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs" / "digits.yaml"

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from edgepress.task import TaskEvent
-from edgepress_pipelines.display import PlainDisplay, PlannedTask, RunListener, choose_display, format_duration
-from edgepress_pipelines.live_display import LiveDisplay
-from edgepress_pipelines.parameters import STAGES as PIPELINE_STAGES
+from edgepress_pipelines.flow.parameters import STAGES as PIPELINE_STAGES
+from edgepress_pipelines.terminal.display import PlainDisplay, PlannedTask, RunListener, choose_display, format_duration
+from edgepress_pipelines.terminal.live_display import LiveDisplay
 
 STAGES = ("prune", "quantize", "convert", "evaluate")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from edgepress_pipelines.outcome import show_outcome, verdict_sentence
+from edgepress_pipelines.terminal.outcome import show_outcome, verdict_sentence
 from tests.unit.sample_verdict import verdict_of
 
 

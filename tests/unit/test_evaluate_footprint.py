@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from edgepress.errors import ModelError
-from edgepress.evaluate.flatbuffer import Graph, Operator, Tensor, read_graph
 from edgepress.evaluate.footprint import count_macs, count_parameters, gzip_size
+from edgepress.tflite.flatbuffer import Graph, Operator, Tensor, read_graph
 from tests.unit.candidate_files import TFLITE_FILES
 
 # conv 3x3x1x4 + 4, depthwise 3x3x4 + 4, conv 1x1x4x6 + 6, dense 96x12 + 12, dense 12x3 + 3

@@ -5,8 +5,8 @@ import pytest
 
 from edgepress.contracts.evaluation import LayerWeights
 from edgepress.errors import ModelError
-from edgepress.evaluate.flatbuffer import Graph, Operator, Tensor, read_graph
 from edgepress.evaluate.inspect import inspect_weights, overall_sparsity
+from edgepress.tflite.flatbuffer import Graph, Operator, Tensor, read_graph
 from tests.unit.candidate_files import TFLITE_FILES
 
 

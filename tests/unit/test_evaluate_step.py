@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from edgepress.contracts.candidate import TFLITE_NAME, Failure, read_candidate, write_candidate
-from edgepress.contracts.digest import digest_bytes, digest_file
 from edgepress.contracts.evaluation import read_evaluation
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
+from edgepress.device.digest import digest_bytes, digest_file
 from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.evaluate.step import evaluate, evaluate_test
-from edgepress.litert import LiteRTModel, runtime_version
+from edgepress.tflite.litert import LiteRTModel, runtime_version
 from tests.unit.candidate_files import DATASET_DIGEST, write_dataset, write_model
 
 COUNT = 40

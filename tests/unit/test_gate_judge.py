@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from edgepress.contracts.candidate import CandidateRecord, Failure
-from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.nomination import Nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.verdict import CandidateVerdict, HardwareStatement, Metrics, Verdict
+from edgepress.device.digest import digest_bytes
 from edgepress.gate.judge import Evidence, judge_nominee
 from edgepress.gate.measurement import FoundModel
 from tests.unit.sample_run import BASELINE_MODEL, DATASET_DIGEST, MODELS, POLICY, benchmark_of, evaluation_of, tflite_of

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress.contracts.digest import digest_bytes
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import InputError, IntegrityError
 from edgepress.gate.ledger import count_uses, record_use
 from edgepress.storage import join_key, open_store

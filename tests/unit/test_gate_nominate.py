@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepress.contracts.candidate import BASELINE, CandidateRecord, Failure
-from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.evaluation import Evaluation
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import CandidateVerdict, Metrics
+from edgepress.device.digest import digest_bytes
 from edgepress.gate.measurement import FoundModel, Measurement, measure_baseline, measure_candidates
 from edgepress.gate.nominate import Choice, choose_nominee
 from edgepress.gate.thresholds import check_threshold, thresholds_of

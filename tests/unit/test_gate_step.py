@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from edgepress.contracts.candidate import read_candidate
-from edgepress.contracts.digest import digest_bytes, digest_tree
 from edgepress.contracts.nomination import read_nomination
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import read_verdict
+from edgepress.device.digest import digest_bytes, digest_tree
 from edgepress.errors import InputError, IntegrityError
 from edgepress.gate.step import judge, nominate
 from tests.unit.sample_run import MODELS, POLICY, SampleRun, build_run

@@ -8,7 +8,7 @@ import pytest
 from edgepress.errors import StorageError
 from edgepress.storage import ObjectStore, open_store
 from edgepress.storage.filesystem import FilesystemStore
-from edgepress_pipelines.kubeflow.start_claim import POLL_INTERVAL_S, StartClaim, claim_start
+from edgepress.storage.lease import POLL_INTERVAL_S, StartClaim, claim_start
 from tests.unit.virtual_time import VirtualTime
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from edgepress_pipelines.kubeflow.create_once import create_once
-from edgepress_pipelines.kubeflow.errors import KubeflowError
-from edgepress_pipelines.kubeflow.transport import Patience
+from edgepress_pipelines.kubeflow.api.create_once import create_once
+from edgepress_pipelines.kubeflow.api.errors import KubeflowError
+from edgepress_pipelines.kubeflow.api.transport import Patience
 
 LOST = KubeflowError("http://kfp: took the request but did not answer in time", is_transient=True, may_have_acted=True)
 
@@ -121,7 +121,7 @@ def test_a_gateway_that_did_not_wait_leaves_the_server_at_work() -> None:
 
 def test_a_permanent_failure_of_the_server_is_told_within_half_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
     slept_s: list[float] = []
-    monkeypatch.setattr("edgepress_pipelines.kubeflow.create_once.time.sleep", slept_s.append)
+    monkeypatch.setattr("edgepress_pipelines.kubeflow.api.create_once.time.sleep", slept_s.append)
 
     def fail() -> str:
         raise KubeflowError("500", status=500, is_transient=True, may_have_acted=True)

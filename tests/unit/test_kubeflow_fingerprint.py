@@ -9,12 +9,12 @@ import pytest
 from edgepress import images
 from edgepress.contracts.last_verdict import Fingerprint
 from edgepress.errors import DataError, StorageError
-from edgepress.ingest.source_digest import digest_in_place
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow.fingerprint import digest_dataset, take_fingerprint
+from edgepress.storage.source_digest import digest_in_place
+from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
+from edgepress_pipelines.trigger.fingerprint import digest_dataset, take_fingerprint
 from tests.unit.store_environment import only
 
 

@@ -9,7 +9,7 @@ import pytest
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.kubeflow import DataVolume
 from edgepress.errors import ConfigError
-from edgepress_pipelines.config_file import load_config
+from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 
 DIGITS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs" / "digits.yaml"

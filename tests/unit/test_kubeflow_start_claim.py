@@ -19,7 +19,7 @@ URI = "s3://edgepress/runs"
 CLAIM = """
 import sys, time
 from edgepress.storage import open_store
-from edgepress_pipelines.kubeflow.start_claim import claim_start
+from edgepress.storage.lease import claim_start
 me, lease_s, hold_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
 store, prefix = open_store(sys.argv[4])
 with claim_start(store, prefix, "digits", lease_s=lease_s):

@@ -12,11 +12,11 @@ from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verd
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError, StorageError
 from edgepress.storage import ObjectStore
 from edgepress.storage.filesystem import FilesystemStore
-from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.kubeflow import trigger
+from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
-from edgepress_pipelines.kubeflow.trigger import CreateRun, TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
-from edgepress_pipelines.kubeflow.trigger_decision import MAX_FAILURES, KnownRun, RunState, Unchanged
+from edgepress_pipelines.trigger import start as trigger
+from edgepress_pipelines.trigger.decision import MAX_FAILURES, KnownRun, RunState, Unchanged
+from edgepress_pipelines.trigger.start import CreateRun, TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
 from tests.unit.virtual_time import VirtualTime
 
 CONFIG = """

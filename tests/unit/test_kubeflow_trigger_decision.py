@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict
 from edgepress.contracts.verdict import Outcome
-from edgepress_pipelines.kubeflow.trigger_decision import (
+from edgepress_pipelines.trigger.decision import (
     MAX_FAILURES,
     AlreadyRunning,
     GivenUp,

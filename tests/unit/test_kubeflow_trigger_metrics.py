@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 import pytest
 
 from edgepress.observe.metrics_push import PUSH_TIMEOUT_S, PUSHGATEWAY_VARIABLE
-from edgepress_pipelines.kubeflow.trigger_metrics import push_trigger
+from edgepress_pipelines.trigger.metrics import push_trigger
 from tests.unit.broken_servers import answering_server, dripping_server, nonsense_server, swallowing_server
 
 

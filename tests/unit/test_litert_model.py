@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgepress.errors import ModelError
-from edgepress.litert import LiteRTModel, TensorSpec, dequantize, quantize, runtime_version
+from edgepress.tflite.litert import LiteRTModel, TensorSpec, dequantize, quantize, runtime_version
 from tests.unit.candidate_files import TFLITE_FILES
 
 

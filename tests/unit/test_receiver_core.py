@@ -5,11 +5,11 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgepress_pipelines.kubeflow.receiver.core import ReceiverState, receive, throttle
-from edgepress_pipelines.kubeflow.receiver.deduplication import Seen, remember
-from edgepress_pipelines.kubeflow.receiver.events import FiringAlert, ObjectChange
-from edgepress_pipelines.kubeflow.receiver.pending import Delays, Pending, begin, due_at, end, mark
-from edgepress_pipelines.kubeflow.receiver.rate_limit import TokenBucket, take
+from edgepress_pipelines.trigger.receiver.core import ReceiverState, receive, throttle
+from edgepress_pipelines.trigger.receiver.deduplication import Seen, remember
+from edgepress_pipelines.trigger.receiver.events import FiringAlert, ObjectChange
+from edgepress_pipelines.trigger.receiver.pending import Delays, Pending, begin, due_at, end, mark
+from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket, take
 
 steps = st.lists(st.tuples(st.floats(0, 5), st.lists(st.sampled_from("abcdef"), max_size=4)), max_size=40)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgepress_pipelines.kubeflow.receiver.events import (
+from edgepress_pipelines.trigger.receiver.events import (
     MalformedError,
     ObjectChange,
     is_relevant,

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from edgepress.errors import InputError, StorageError
-from edgepress_pipelines.kubeflow.receiver.core import ReceiverState
-from edgepress_pipelines.kubeflow.receiver.pending import Delays
-from edgepress_pipelines.kubeflow.receiver.rate_limit import TokenBucket
-from edgepress_pipelines.kubeflow.receiver.serve import parse_address
-from edgepress_pipelines.kubeflow.receiver.token_file import TokenFile
+from edgepress_pipelines.trigger.receiver.core import ReceiverState
+from edgepress_pipelines.trigger.receiver.pending import Delays
+from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket
+from edgepress_pipelines.trigger.receiver.serve import parse_address
+from edgepress_pipelines.trigger.receiver.token_file import TokenFile
 from tests.unit.running_receiver import TOKEN, CountedChecks, RunningReceiver, counted, payload, post, request, running_receiver
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.kubeflow.receiver.bounded_request import Limits
-from edgepress_pipelines.kubeflow.receiver.events import Event
-from edgepress_pipelines.kubeflow.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES
-from edgepress_pipelines.kubeflow.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
+from edgepress_pipelines.trigger.receiver.bounded_request import Limits
+from edgepress_pipelines.trigger.receiver.events import Event
+from edgepress_pipelines.trigger.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES
+from edgepress_pipelines.trigger.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
 from tests.unit.running_receiver import TOKEN, RunningReceiver, payload, post, request, requests_counted, running_receiver
 
 HEAD = f"POST /events/s3 HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n".encode()

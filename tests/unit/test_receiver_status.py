@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.kubeflow.receiver.pending import Delays
+from edgepress_pipelines.trigger.receiver.pending import Delays
 from tests.unit.running_receiver import WAIT_S, CountedChecks, payload, post, request, running_receiver
 
 
@@ -47,7 +47,7 @@ def test_a_receiver_that_takes_no_events_in_is_unhealthy(tmp_path: Path, monkeyp
     with running_receiver(tmp_path) as receiver:
         receiver.server.shutdown()
         assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
-        monkeypatch.setattr("edgepress_pipelines.kubeflow.receiver.server.TURN_LIMIT_S", 0.0)
+        monkeypatch.setattr("edgepress_pipelines.trigger.receiver.server.TURN_LIMIT_S", 0.0)
         answer = request(receiver.status_port, "GET", "/healthz", token=None)
         assert (answer.status, answer.json()["reason"]) == (503, "no events are taken in")
 

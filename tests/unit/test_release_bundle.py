@@ -14,7 +14,6 @@ from pydantic import ValidationError
 
 from edgepress.contracts.candidate import TFLITE_NAME, Failure, read_candidate, write_candidate
 from edgepress.contracts.dataset import open_dataset
-from edgepress.contracts.digest import digest_bytes, digest_file
 from edgepress.contracts.release import (
     GOLDEN_EXPECTED_NAME,
     GOLDEN_INPUTS_NAME,
@@ -24,11 +23,12 @@ from edgepress.contracts.release import (
     read_manifest,
 )
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
+from edgepress.device.digest import digest_bytes, digest_file
 from edgepress.errors import IntegrityError
-from edgepress.litert import LiteRTModel
 from edgepress.release.bundle import build_bundle
 from edgepress.release.golden import read_archive, write_archive
 from edgepress.release.verify import verify_bundle, verify_files
+from edgepress.tflite.litert import LiteRTModel
 from tests.unit.candidate_files import TFLITE_FILES
 from tests.unit.release_files import RECIPE, Judged, bind, write_judged, write_verdict
 

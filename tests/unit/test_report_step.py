@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from edgepress.contracts.candidate import BASELINE, Failure
-from edgepress.contracts.digest import digest_file, digest_tree
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import read_verdict
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError
 from tests.unit.sample_report import report_run, write_report
 from tests.unit.sample_run import BASELINE_MODEL, MODELS, POLICY, Model, build_run

@@ -9,8 +9,8 @@ import yaml
 from pydantic import BaseModel
 
 from edgepress.contracts.config import PipelineConfig
-from edgepress_pipelines.config_file import load_config
-from edgepress_pipelines.starter import write_starter
+from edgepress_pipelines.config.file import load_config
+from edgepress_pipelines.config.starter import write_starter
 
 COMMENTED_KEY = re.compile(r"^( *)# ( *(?:- )?[a-z0-9_]+:(?: .*)?)$", re.MULTILINE)
 ALTERNATIVES = re.compile(r"^  (model|from|image_size|slice_columns): .*\n", re.MULTILINE)

@@ -12,12 +12,12 @@ from edgepress.contracts.config import DatasetSettings
 from edgepress.errors import InputError, IntegrityError, StorageError
 from edgepress.ingest import step
 from edgepress.ingest.content import SourceContent
-from edgepress.ingest.source_digest import digest_in_place
 from edgepress.ingest.sources import read_source
 from edgepress.ingest.step import IngestResult, ingest
 from edgepress.storage import open_store
 from edgepress.storage.dataset import FETCHED_NAME, fetch_dataset
 from edgepress.storage.embedded import EmbeddedStore
+from edgepress.storage.source_digest import digest_in_place
 from tests.unit.store_environment import only
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edgepress.contracts.digest import digest_file
+from edgepress.device.digest import digest_file
 from edgepress.errors import ConfigError, StorageError
 from edgepress.storage import ObjectStore, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore

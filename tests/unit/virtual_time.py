@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from edgepress_pipelines.kubeflow.start_claim import Clock
+from edgepress.storage.lease import Clock
 
 
 class VirtualTime:

@@ -14,9 +14,10 @@ from edgepress.benchmark.summary import percentile_ms, ratio_to_baseline
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, read_candidate
 from edgepress.contracts.config import BenchmarkSettings
 from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
-from edgepress.contracts.digest import digest_bytes
-from edgepress.contracts.files import new_directory, write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
+from edgepress.device.digest import digest_bytes
+from edgepress.device.files import new_directory
 from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import task, tell_figure
@@ -84,7 +85,7 @@ def _check_names(records: Sequence[CandidateRecord], candidates: Sequence[Path])
 
 def _open(record: CandidateRecord, path: Path, dataset: DatasetDirectory, threads: int) -> Subject | None:
     """A model ready to be timed, run once; None for a candidate that cannot be, with a line that says why."""
-    from edgepress.litert import LiteRTModel
+    from edgepress.tflite.litert import LiteRTModel
 
     if record.failure is not None:
         print(f"benchmark: {record.recipe}: left out, it failed at {record.failure.stage}: {record.failure.reason}")
@@ -112,7 +113,7 @@ def _open(record: CandidateRecord, path: Path, dataset: DatasetDirectory, thread
 
 
 def _describe(settings: BenchmarkSettings, core: int | None) -> Hardware:
-    from edgepress.litert import runtime_version
+    from edgepress.tflite.litert import runtime_version
 
     hardware = describe_hardware(runtime_version(), settings.threads, settings.hardware_class, core)
     if hardware.load_average_1m > hardware.cores / 2:

@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import JsonValue, ValidationError
 
 from edgepress.contracts.digest import Digest
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError
 

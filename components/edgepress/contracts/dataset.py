@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from edgepress.contracts.digest import Digest, digest_bytes
+from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import DataError, IntegrityError
 
 SplitName = Literal["train", "validation", "test"]

@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import Fraction
+from edgepress.device.digest import digest_bytes
 
 Objective = Literal["accuracy", "size_bytes", "size_gzip_bytes", "latency_p50_ms", "latency_p95_ms", "macs"]
 """``accuracy`` is maximised, every other objective minimised."""

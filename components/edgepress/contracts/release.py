@@ -15,9 +15,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from edgepress.contracts.candidate import StageRecord
-from edgepress.contracts.digest import Digest, digest_bytes
+from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.verdict import HardwareStatement
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import IntegrityError
 
 MANIFEST_NAME = "manifest.json"

@@ -3,18 +3,18 @@
 import itertools
 import shutil
 
-from edgepress.compress.stage import StageInput, StageResult
 from edgepress.contracts.candidate import KERAS_NAME, MODULE_NAME, SAVED_MODEL_NAME, TFLITE_NAME
-from edgepress.contracts.digest import digest_file, digest_tree
-from edgepress.contracts.files import write_atomically
 from edgepress.contracts.stages import ConvertSettings
 from edgepress.convert.inspection import check_tflite
 from edgepress.convert.representative import representative_inputs
 from edgepress.convert.saved_model import check_saved_model, write_saved_model
 from edgepress.convert.serving import is_quantization_aware
 from edgepress.convert.tflite import to_tflite
+from edgepress.device.digest import digest_file, digest_tree
+from edgepress.device.files import write_atomically
 from edgepress.models.storage import load_model
 from edgepress.models.user_module import load_user_module
+from edgepress.stages.stage import StageInput, StageResult
 
 CHECKED_EXAMPLES = 8
 

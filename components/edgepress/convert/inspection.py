@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from edgepress.contracts.stages import ConvertSettings
 from edgepress.errors import ModelError, StageError
-from edgepress.evaluate.flatbuffer import Graph, Operator, Tensor, read_graph
-from edgepress.litert import LiteRTModel
+from edgepress.tflite.flatbuffer import Graph, Operator, Tensor, read_graph
+from edgepress.tflite.litert import LiteRTModel
 
 _TYPE_CHANGES = frozenset({"QUANTIZE", "DEQUANTIZE"})
 

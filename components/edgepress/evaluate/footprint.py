@@ -3,7 +3,7 @@
 import gzip
 from collections.abc import Callable
 
-from edgepress.evaluate.flatbuffer import Graph, Operator, Tensor
+from edgepress.tflite.flatbuffer import Graph, Operator, Tensor
 
 
 def gzip_size(content: bytes) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgepress.contracts.evaluation import LayerWeights
-from edgepress.evaluate.flatbuffer import Graph, Tensor
+from edgepress.tflite.flatbuffer import Graph, Tensor
 
 KERNEL_OPERANDS: dict[str, tuple[int, ...]] = {
     "BATCH_MATMUL": (0, 1),

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, Failure, read_candidate
 from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory, SplitName
-from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.evaluation import (
     EVALUATION_NAME,
     PREDICTIONS_NAME,
@@ -15,7 +14,9 @@ from edgepress.contracts.evaluation import (
     EvaluationMetrics,
     read_evaluation,
 )
-from edgepress.contracts.files import new_directory, write_json
+from edgepress.contracts.json_file import write_json
+from edgepress.device.digest import digest_bytes
+from edgepress.device.files import new_directory
 from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.evaluate.accuracy import accuracy, agreement, confusion, corrections, regressions, slice_accuracy
 from edgepress.storage.dataset import fetch_dataset
@@ -89,10 +90,10 @@ def _measure(
     record: CandidateRecord, path: Path, dataset: DatasetDirectory, split: SplitName, reference: Path | None
 ) -> tuple[Evaluation, NDArray[np.int64] | None]:
     """The evaluation and the predictions of a candidate that has not failed so far."""
-    from edgepress.evaluate.flatbuffer import read_graph
     from edgepress.evaluate.footprint import count_macs, count_parameters, gzip_size
     from edgepress.evaluate.inspect import inspect_weights, overall_sparsity
-    from edgepress.litert import LiteRTModel, runtime_version
+    from edgepress.tflite.flatbuffer import read_graph
+    from edgepress.tflite.litert import LiteRTModel, runtime_version
 
     content = _read_verified(path, record)
     examples = dataset.split(split)

@@ -5,13 +5,14 @@ import time
 from pathlib import Path
 
 from edgepress.contracts.candidate import TFLITE_NAME, CandidateRecord, Failure, read_candidate, write_candidate
-from edgepress.contracts.digest import digest_file
 from edgepress.contracts.evaluation import read_evaluation
-from edgepress.contracts.files import new_directory, write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import read_benchmark
 from edgepress.contracts.nomination import NOMINATION_NAME, Nomination, read_nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.verdict import VERDICT_NAME, HardwareStatement, Outcome
+from edgepress.device.digest import digest_file
+from edgepress.device.files import new_directory
 from edgepress.gate.figures import tell_candidates, tell_verdict
 from edgepress.gate.judge import Evidence, judge_nominee
 from edgepress.gate.ledger import count_uses, record_use

@@ -14,16 +14,16 @@ import numpy as np
 
 from edgepress.contracts.config import DatasetSettings
 from edgepress.contracts.dataset import DatasetDescription, DatasetManifest, InputSpec, SplitName, open_dataset, verify_dataset
-from edgepress.contracts.files import fsync_directory
 from edgepress.contracts.last_verdict import SeenSource
+from edgepress.device.files import fsync_directory
 from edgepress.errors import DataError, InputError, IntegrityError
 from edgepress.ingest.checks import check_classes, check_duplicates, check_shapes, find_repeated, fingerprint
 from edgepress.ingest.content import SourceContent
-from edgepress.ingest.source_digest import digest_in_place
 from edgepress.ingest.sources import read_source
 from edgepress.ingest.splits import held_out_fractions, keep_stratified, take_splits
 from edgepress.ingest.write import INPUT_DTYPE, Selection, sync_tree, write_dataset
 from edgepress.storage.dataset import FETCHED_NAME, is_stored, store_dataset
+from edgepress.storage.source_digest import digest_in_place
 from edgepress.task import task
 
 LOCK_NAME = ".ingest.lock"

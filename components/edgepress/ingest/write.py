@@ -20,7 +20,8 @@ from edgepress.contracts.dataset import (
     DatasetManifest,
     SplitName,
 )
-from edgepress.contracts.files import fsync_directory, write_json
+from edgepress.contracts.json_file import write_json
+from edgepress.device.files import fsync_directory
 from edgepress.ingest.content import Examples
 
 LABEL_DTYPE = np.dtype("<i8")

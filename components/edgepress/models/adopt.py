@@ -13,7 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from edgepress.contracts.dataset import InputSpec
-from edgepress.contracts.digest import digest_file, digest_tree
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError, ModelError, one_line
 from edgepress.models.check import check_classifier
 from edgepress.models.keras import keras

@@ -6,7 +6,7 @@ The same content has the same digest everywhere: that of the file, or of the dir
 import shutil
 from pathlib import Path, PurePosixPath
 
-from edgepress.contracts.digest import digest_entries, digest_file, digest_tree
+from edgepress.device.digest import digest_entries, digest_file, digest_tree
 from edgepress.errors import ModelError
 from edgepress.storage import ObjectStore, is_local, open_object, open_object_for_task
 from edgepress.storage.folder import files_below

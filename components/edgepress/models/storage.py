@@ -9,7 +9,7 @@ from typing import Any
 import h5py
 
 from edgepress.contracts.candidate import KERAS_NAME, MODULE_NAME
-from edgepress.contracts.files import fsync_directory
+from edgepress.device.files import fsync_directory
 from edgepress.errors import IntegrityError, one_line
 from edgepress.models.keras import keras
 from edgepress.models.user_module import load_user_module

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgepress.contracts.digest import digest_bytes
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import IntegrityError, ModelError
 from edgepress.storage import is_local, open_object_for_task
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME
-from edgepress.contracts.digest import digest_file, digest_tree
 from edgepress.contracts.verdict import Verdict
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError
 
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, CandidateRecord, read_candidate
 from edgepress.contracts.dataset import DatasetAddress
-from edgepress.contracts.digest import digest_file, digest_tree
-from edgepress.contracts.files import write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.release import MANIFEST_NAME, BundleFile, ReleaseManifest, Versions, list_files
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError
-from edgepress.litert import runtime_version
 from edgepress.release.binding import check_binding
 from edgepress.release.golden import write_golden
 from edgepress.storage.dataset import fetch_dataset
+from edgepress.tflite.litert import runtime_version
 
 
 def build_bundle(

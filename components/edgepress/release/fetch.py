@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from edgepress.contracts.files import new_directory
 from edgepress.contracts.release import MANIFEST_NAME, parse_manifest, release_prefix
+from edgepress.device.files import new_directory
 from edgepress.errors import IntegrityError
 from edgepress.release.verify import verify_files
 from edgepress.storage import ObjectStore, join_key

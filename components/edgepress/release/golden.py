@@ -11,7 +11,7 @@ from edgepress.contracts.candidate import TFLITE_NAME, CandidateRecord
 from edgepress.contracts.dataset import Split
 from edgepress.contracts.release import GOLDEN_EXPECTED_NAME, GOLDEN_INPUTS_NAME, GOLDEN_OUTPUTS_KEY, GoldenExamples
 from edgepress.errors import IntegrityError
-from edgepress.litert import LiteRTModel
+from edgepress.tflite.litert import LiteRTModel
 
 TOLERATED_SHARE = {"float32": 1e-3, "float16": 1e-2, "dynamic_range": 1e-2, "int8": 2e-2}
 """Share of the spread of the expected outputs by which another machine's may differ. Kernels sum in another order (float32), compute in

@@ -9,8 +9,8 @@ bundles never share a key and publishing one bundle again changes nothing.
 
 from pathlib import Path
 
-from edgepress.contracts.digest import digest_bytes
 from edgepress.contracts.release import MANIFEST_NAME, BundleFile, release_prefix
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import IntegrityError, StorageError
 from edgepress.release.verify import verify_files
 from edgepress.storage import ObjectStore, join_key

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from edgepress.contracts.config import ReleaseSettings
 from edgepress.contracts.dataset import DatasetAddress
-from edgepress.contracts.files import new_directory
 from edgepress.contracts.release import PUBLISHED_NAME, PublishedRelease, read_manifest, release_prefix
+from edgepress.device.files import new_directory
 from edgepress.errors import EdgePressError
 from edgepress.release.bundle import build_bundle
 from edgepress.release.earlier import find_earlier

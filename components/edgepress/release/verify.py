@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME
-from edgepress.contracts.digest import digest_file, digest_tree
 from edgepress.contracts.release import GOLDEN_EXPECTED_NAME, GOLDEN_INPUTS_NAME, MANIFEST_NAME, ReleaseManifest, list_files, read_manifest
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError
 from edgepress.release.binding import check_binding
 from edgepress.release.golden import check_golden

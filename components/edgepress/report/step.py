@@ -6,11 +6,12 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgepress.contracts.candidate import BASELINE
-from edgepress.contracts.digest import digest_file
-from edgepress.contracts.files import new_directory, write_atomically, write_json
+from edgepress.contracts.json_file import write_json
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, SeenSource
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import VERDICT_NAME
+from edgepress.device.digest import digest_file
+from edgepress.device.files import new_directory, write_atomically
 from edgepress.errors import InputError, IntegrityError
 from edgepress.report.leaderboard import write_leaderboard
 from edgepress.report.page import render_page

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from edgepress.contracts.digest import digest_file
-from edgepress.contracts.files import fsync_directory
+from edgepress.device.digest import digest_file
+from edgepress.device.files import fsync_directory
 from edgepress.errors import StorageError
 from edgepress.storage.store import StoredObject
 

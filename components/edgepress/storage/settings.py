@@ -8,7 +8,7 @@ digest, so equal settings have equal parameters, by which an engine's cache comp
 
 from pathlib import PurePosixPath
 
-from edgepress.contracts.digest import digest_bytes
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import IntegrityError
 from edgepress.storage.store import join_key, join_uri, open_object_for_task, open_store
 

@@ -7,8 +7,8 @@ from pydantic import JsonValue
 
 from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import DatasetDirectory
-from edgepress.contracts.digest import digest_file
 from edgepress.contracts.stages import ModelChoice
+from edgepress.device.digest import digest_file
 from edgepress.models.adopt import adopt_model
 from edgepress.models.keras import keras, set_seed
 from edgepress.models.outputs import default_loss

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.contracts.digest import digest_bytes
+from edgepress.device.digest import digest_bytes
 from edgepress.errors import IntegrityError, StorageError
 from edgepress.storage import ObjectStore, is_local, join_key, open_store, open_store_for_task
 

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from edgepress.contracts.candidate import MODULE_NAME, CandidateRecord, StageRecord, write_candidate
 from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import DatasetAddress
-from edgepress.contracts.files import new_directory
+from edgepress.device.files import new_directory
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import task, tell_figure
 from edgepress.telemetry import TASK_VALIDATION_ACCURACY

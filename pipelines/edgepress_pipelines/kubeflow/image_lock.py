@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 from edgepress import images
 from edgepress.errors import ConfigError, InputError
-from edgepress_pipelines.config_errors import kind_of
-from edgepress_pipelines.yaml_reader import read_yaml
+from edgepress_pipelines.config.errors import kind_of
+from edgepress_pipelines.config.yaml_reader import read_yaml
 
 TASK_IMAGES = (images.TRAINER, images.EVALUATOR, images.RELEASER)
 """The images that tasks run in: a lock without one of them compiles nothing."""

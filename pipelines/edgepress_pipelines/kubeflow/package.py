@@ -8,9 +8,9 @@ from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.last_verdict import Fingerprint
+from edgepress_pipelines.flow.parameters import PipelineParameters
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.run_parameters import run_parameters
-from edgepress_pipelines.parameters import PipelineParameters
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def compiled_pipeline(config: PipelineConfig, lock: ImageLock) -> Iterator[Path]
     Raises:
         InputError: the configuration cannot run on a cluster.
     """
-    from edgepress_pipelines.compile import compile_pipeline  # imports KFP's compiler, which takes a second
+    from edgepress_pipelines.kubeflow.compile import compile_pipeline  # imports KFP's compiler, which takes a second
 
     with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
         pipeline = Path(folder) / "pipeline.yaml"

@@ -4,8 +4,8 @@ from pathlib import PurePosixPath
 
 from edgepress.contracts.config import BUILTIN_SOURCES, PipelineConfig
 from edgepress.errors import ConfigError
-from edgepress_pipelines.parameters import PipelineParameters, pipeline_parameters
-from edgepress_pipelines.run_inputs import locate_inputs, place_inputs
+from edgepress_pipelines.flow.inputs import locate_inputs, place_inputs
+from edgepress_pipelines.flow.parameters import PipelineParameters, pipeline_parameters
 
 
 def run_parameters(config: PipelineConfig, *, fingerprint: str = "", upload: bool = False) -> PipelineParameters:

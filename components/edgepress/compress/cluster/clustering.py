@@ -8,7 +8,6 @@ from tensorflow_model_optimization.python.core.clustering.keras.clustering_regis
 from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
 from edgepress.compress.kernels import distinct_values_by_layer, kernels, leaf_layers, sparsity, sparsity_by_layer, weights_by_path
-from edgepress.compress.stage import StageInput, StageResult
 from edgepress.compress.wrapping import wrap_layers
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import ClusterSettings
@@ -16,6 +15,7 @@ from edgepress.errors import StageError
 from edgepress.models.keras import keras, set_seed
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
+from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.fit import fit
 
 FEWEST_SPARSE_CLUSTERS = 3

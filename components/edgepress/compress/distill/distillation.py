@@ -3,7 +3,6 @@
 from typing import Any
 
 from edgepress.compress.distill.loss import Distiller
-from edgepress.compress.stage import StageInput, StageResult
 from edgepress.compress.wrapping import require_graph
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import DistillSettings
@@ -14,6 +13,7 @@ from edgepress.models.registry import build_model
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_model import preprocessed_inputs
 from edgepress.models.user_module import UserModule, load_user_module
+from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.fit import fit
 
 

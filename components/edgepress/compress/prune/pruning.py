@@ -7,7 +7,6 @@ from tensorflow_model_optimization.sparsity import keras as sparsity_api
 
 from edgepress.compress.kernels import kernels, leaf_layers, sparsity, sparsity_by_layer
 from edgepress.compress.prune.schedule import PruningSteps, plan_pruning
-from edgepress.compress.stage import StageInput, StageResult
 from edgepress.compress.wrapping import wrap_layers
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import PruneSettings
@@ -15,6 +14,7 @@ from edgepress.errors import StageError
 from edgepress.models.keras import set_seed
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
+from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.fit import fit, steps_per_epoch
 
 

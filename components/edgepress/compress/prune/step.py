@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from edgepress.compress.stage import StageInput, StageResult, run_stage
 from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.stages import PruneSettings
+from edgepress.stages.stage import StageInput, StageResult, run_stage
 from edgepress.task import task
 
 

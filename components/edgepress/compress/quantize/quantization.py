@@ -9,7 +9,6 @@ from edgepress.compress.kernels import distinct_values_by_layer, kernels, sparsi
 from edgepress.compress.quantize.plain import move_to_plain
 from edgepress.compress.quantize.ranges import calibrate_ranges
 from edgepress.compress.quantize.scheme import Preservation, PreservingScheme
-from edgepress.compress.stage import StageInput, StageResult
 from edgepress.compress.wrapping import require_graph
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import QuantizeSettings
@@ -17,6 +16,7 @@ from edgepress.errors import StageError, one_line
 from edgepress.models.keras import keras, set_seed
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
+from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.batches import train_batches
 from edgepress.train.fit import fit
 

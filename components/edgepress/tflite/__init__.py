@@ -1,0 +1,1 @@
+"""``.tflite`` files: what they hold, and running them as a device does."""

@@ -1,0 +1,1 @@
+"""The commands of ``edgepress``, one module each: arguments in, exit code out."""

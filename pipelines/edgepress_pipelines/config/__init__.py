@@ -1,0 +1,1 @@
+"""The configuration: one YAML file, read strictly, every mistake told in one line."""

@@ -1,0 +1,1 @@
+"""Runs on Kubeflow: start them, find them, follow them."""

@@ -1,0 +1,120 @@
+"""A run of EdgePress as KFP knows it: its state, and what its parameters say about it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from edgepress.contracts.run import RunContext
+from edgepress.errors import InputError, one_line
+from edgepress_pipelines.kubeflow.api.connection import Connection
+from edgepress_pipelines.kubeflow.api.listing import every, named
+
+State = Literal["PENDING", "RUNNING", "SUCCEEDED", "SKIPPED", "FAILED", "CANCELING", "CANCELED", "PAUSED"]
+ENDED = frozenset({"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"})
+"""States that a run stays in. ``kfp.Client.wait_for_run_completion`` does not know the last one and would wait for ever."""
+
+_RUN_ID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run in KFP.
+
+    Attributes:
+        run_id: KFP's identifier, also the name of the run's folder.
+        name: how KFP lists it.
+        state: in KFP's words; PENDING until it says otherwise.
+        created_at: when it was asked for.
+        finished_at: None while it goes on.
+        problem: what KFP says went wrong, in one line; None when it says nothing.
+        task_problems: KFP's name for a task that failed -> what it says about it, in one line.
+        pipeline: the configuration's name; empty when the parameters do not tell.
+        storage_uri: where the run's folder is; None when the parameters do not tell.
+        recipes: the items of the loop over recipes.
+    """
+
+    run_id: str
+    name: str
+    state: State
+    created_at: datetime | None
+    finished_at: datetime | None
+    problem: str | None
+    task_problems: Mapping[str, str]
+    pipeline: str
+    storage_uri: str | None
+    recipes: Sequence[Mapping[str, str]]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the state will not change any more."""
+        return self.state in ENDED
+
+
+def read_run(connection: Connection, run: str) -> RunRecord:
+    """A run by its identifier or its name; the newest, when a name was given more than once.
+
+    Raises:
+        InputError: there is none.
+        KubeflowError: KFP cannot be asked, or refuses.
+    """
+    if _RUN_ID.match(run):
+        return record_of(connection.runs.run_service_get_run(run))
+    ask = connection.runs.run_service_list_runs
+    found = next(every(ask, "runs", filter=named(run), namespace=connection.namespace, sort_by="created_at desc"), None)
+    if found is None:
+        raise InputError(f"{connection.host}: there is no run {run!r}; `edgepress runs list` shows what there is")
+    return record_of(found)
+
+
+def record_of(run: Any) -> RunRecord:
+    """Read KFP's answer about a run.
+
+    Args:
+        run: a ``V2beta1Run``.
+    """
+    parameters = (run.runtime_config.parameters if run.runtime_config else None) or {}
+    context = _context(parameters.get("context"))
+    finished = run.finished_at if run.finished_at is not None and run.finished_at.timestamp() > 0 else None  # 1970 stands for "not yet"
+    task_problems = _task_problems(run)
+    return RunRecord(
+        run_id=run.run_id,
+        name=run.display_name or "",
+        state=run.state if run.state not in (None, "RUNTIME_STATE_UNSPECIFIED") else "PENDING",
+        created_at=run.created_at,
+        finished_at=finished,
+        problem=_problem(run, task_problems),
+        task_problems=task_problems,
+        pipeline=context.name,
+        storage_uri=context.storage or None,
+        recipes=_recipes(parameters.get("recipes")),
+    )
+
+
+def _context(text: object) -> RunContext:
+    try:
+        return RunContext.model_validate_json(text) if isinstance(text, str) and text else RunContext()
+    except ValidationError:
+        return RunContext()  # another release wrote it: the run can still be listed
+
+
+def _recipes(items: object) -> Sequence[Mapping[str, str]]:
+    if not isinstance(items, list):
+        return ()
+    return [item for item in items if isinstance(item, dict) and isinstance(item.get("recipe"), str)]
+
+
+def _task_problems(run: Any) -> dict[str, str]:
+    """KFP's own words about failed tasks. A pod that never ran (no such image, no room) or was killed is told of nowhere else."""
+    tasks = (run.run_details.task_details if run.run_details else None) or ()
+    failed = [task for task in tasks if task.state == "FAILED" and task.error and task.error.message]
+    return {task.display_name or "": one_line(task.error.message) for task in failed}
+
+
+def _problem(run: Any, task_problems: Mapping[str, str]) -> str | None:
+    if task_problems:
+        return "; ".join(f"{name}: {words}" for name, words in task_problems.items())
+    return one_line(run.error.message) if run.error is not None and run.error.message else None

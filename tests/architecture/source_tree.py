@@ -1,6 +1,7 @@
 """What the tests of this folder read from the source: its files, and who imports what."""
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,28 @@ def imported_names(path: Path) -> frozenset[str]:
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
     return frozenset(names)
+
+
+def circles(imports: Mapping[str, frozenset[str]]) -> list[list[str]]:
+    """Groups of modules of which each reaches each other one by imports.
+
+    Args:
+        imports: module -> dotted names that it imports; those that are no module of the mapping count for nothing.
+    """
+    reached = {name: _reachable(name, imports) for name in imports}
+    groups = {frozenset({other for other in reached[name] if name in reached[other]}) for name in imports if name in reached[name]}
+    return sorted(sorted(group) for group in groups)
+
+
+def _reachable(start: str, imports: Mapping[str, frozenset[str]]) -> set[str]:
+    """The modules that importing ``start`` leads to; ``start`` itself only when something leads back to it."""
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = (imports[waiting.pop()] & imports.keys()) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def is_own(name: str) -> bool:

@@ -96,6 +96,6 @@ WITHOUT_PATIENCE = {
 
 
 def test_what_a_task_reads_and_writes_outlasts_a_store_that_is_away() -> None:
-    impatient = {f"edgepress.storage{module}.{name}" for module in ("", ".store") for name in ("open_store", "open_object")}
+    impatient = {f"edgepress.storage{module}.{name}" for module in ("", ".opening") for name in ("open_store", "open_object")}
     rooms = {name: module for name, module in MODULES.items() if name.startswith("edgepress.") and not name.startswith("edgepress.storage")}
     assert {name for name, module in rooms.items() if module.imports & impatient} == set(WITHOUT_PATIENCE), "use open_store_for_task"

@@ -85,7 +85,7 @@ def test_a_reader_never_sees_half(broken_put: int, embedded: EmbeddedStore, summ
         publish(summary, f"s3://halves/{prefix}", "before")
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AWS_ENDPOINT_URL_S3", proxy.endpoint_url)
-            patch.setattr("edgepress.storage.store.TASK_PATIENCE_S", 0.0)
+            patch.setattr("edgepress.storage.opening.TASK_PATIENCE_S", 0.0)
             proxy.plan = Plan(fault="not sent", at_put=broken_put, dead_afterwards=True)
             with pytest.raises(StorageError):
                 publish(summary, f"s3://halves/{prefix}", "after")

@@ -7,11 +7,11 @@ from typing import Any
 
 from edgepress.task import TaskEvent
 from edgepress_pipelines.flow.outcome import RunOutcome
+from edgepress_pipelines.flow.plan import PlannedTask
 from edgepress_pipelines.kubeflow.package import Package
 from edgepress_pipelines.kubeflow.runs.follow import Pace, follow_run
 from edgepress_pipelines.kubeflow.runs.record import RunRecord, read_run
 from edgepress_pipelines.kubeflow.runs.submit import submit_run
-from edgepress_pipelines.terminal.display import PlannedTask
 from tests.kfp_api.server import KfpServer
 from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
 

@@ -9,9 +9,13 @@ import pytest
 from rich.console import Console
 
 from edgepress.task import TaskEvent
+from edgepress_pipelines.flow.listener import RunListener
 from edgepress_pipelines.flow.parameters import STAGES as PIPELINE_STAGES
-from edgepress_pipelines.terminal.display import PlainDisplay, PlannedTask, RunListener, choose_display, format_duration
+from edgepress_pipelines.flow.plan import PlannedTask
+from edgepress_pipelines.terminal.display import choose_display
+from edgepress_pipelines.terminal.duration import format_duration
 from edgepress_pipelines.terminal.live_display import LiveDisplay
+from edgepress_pipelines.terminal.plain_display import PlainDisplay
 
 STAGES = ("prune", "quantize", "convert", "evaluate")
 

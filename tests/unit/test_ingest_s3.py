@@ -92,7 +92,7 @@ def test_what_is_not_there_is_said(tmp_path: Path, source: str, expected: str) -
 
 
 def test_refusal_and_silence_are_storage_errors_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edgepress.storage.store.TASK_PATIENCE_S", 0.0)
+    monkeypatch.setattr("edgepress.storage.opening.TASK_PATIENCE_S", 0.0)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(StorageError) as refused:
         run("s3://images/my/pets", tmp_path / "root")

@@ -131,7 +131,7 @@ def test_a_store_that_is_away_ends_a_resumption_but_no_training(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """To start over because the store does not answer would throw away what it holds."""
-    monkeypatch.setattr("edgepress.storage.store.TASK_PATIENCE_S", 0.0)
+    monkeypatch.setattr("edgepress.storage.opening.TASK_PATIENCE_S", 0.0)
     with only({"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9"}):
         away = checkpoint("s3://bucket/state")
         with pytest.raises(StorageError, match="cannot be reached"):

@@ -12,7 +12,8 @@ from pathlib import Path
 from edgepress.contracts.dataset import MANIFEST_NAME, DatasetAddress, DatasetDirectory, open_dataset, verify_dataset
 from edgepress.errors import DataError, IntegrityError, StorageError
 from edgepress.storage.folder import files_below
-from edgepress.storage.store import join_key, open_store_for_task
+from edgepress.storage.opening import open_store_for_task
+from edgepress.storage.uri import join_key
 
 FETCHED_NAME = "edgepress-datasets"
 """Folder for fetched datasets in the directory for temporary files. A pod's is its own, and goes with it."""

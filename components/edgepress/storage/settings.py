@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 
 from edgepress.device.digest import digest_bytes
 from edgepress.errors import IntegrityError
-from edgepress.storage.store import join_key, join_uri, open_object_for_task, open_store
+from edgepress.storage.opening import open_object_for_task, open_store
+from edgepress.storage.uri import join_key, join_uri
 
 MAX_INLINE_BYTES = 500
 """Longer text travels as a file. Settings without lists are shorter, so a parameter is readable where KFP shows it."""

@@ -1,14 +1,33 @@
 """The tasks that a run will go through, and what their events say about those that came from the cache."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
+from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
 from edgepress_pipelines.flow.parameters import LEFT_OUT, STAGES
-from edgepress_pipelines.terminal.display import PlannedTask
+
+NOT_RECIPES = (BASELINE, "nominee")
+"""What tasks on the baseline and on the nominee carry in the place of a recipe's name."""
 
 TaskKey = tuple[str, str | None]
 """A task's name and its recipe (``baseline`` and ``nominee`` for tasks on those; None for tasks of the whole run)."""
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task that a run is going to go through.
+
+    Attributes:
+        task: its name, as in its events.
+        recipe: the recipe it works for, ``baseline`` or ``nominee`` for tasks on those, None for a task of the whole run.
+        applied: False for a stage that the recipe leaves out: it only passes its model through.
+    """
+
+    task: str
+    recipe: str | None
+    applied: bool
 
 
 def plan_tasks(recipes: Sequence[Mapping[str, str]]) -> list[PlannedTask]:

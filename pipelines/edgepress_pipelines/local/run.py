@@ -11,6 +11,7 @@ from edgepress.storage import is_local, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.compress_and_release import CACHED_STEPS
 from edgepress_pipelines.flow.inputs import place_inputs
+from edgepress_pipelines.flow.listener import RunListener
 from edgepress_pipelines.flow.outcome import RunOutcome, explain_failure, judged, published_uri
 from edgepress_pipelines.flow.parameters import pipeline_parameters, recipe_item, settings_text
 from edgepress_pipelines.flow.plan import RunProgress, plan_tasks
@@ -18,7 +19,6 @@ from edgepress_pipelines.flow.workdir import Workdir
 from edgepress_pipelines.local.code_digest import code_digest
 from edgepress_pipelines.local.engine import EngineRequest
 from edgepress_pipelines.local.engine_process import ENGINE_LOG_NAME, EngineProcess
-from edgepress_pipelines.terminal.display import RunListener
 
 
 def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListener) -> RunOutcome:

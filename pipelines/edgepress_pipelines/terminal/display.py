@@ -1,130 +1,18 @@
-"""What the terminal shows while a run goes on: what a display must offer, the plain one, and which one fits the terminal.
-
-The live one is in ``live_display.py``.
-"""
+"""What the terminal shows while a run goes on: which display fits it."""
 
 import os
-import threading
-import time
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from rich.console import Console
 
-from edgepress.contracts.candidate import BASELINE
-from edgepress.task import TaskEvent
-from edgepress_pipelines.terminal.foreign_text import harmless
-
-NOT_RECIPES = (BASELINE, "nominee")
-"""What tasks on the baseline and on the nominee carry in the place of a recipe's name."""
-
-
-@dataclass(frozen=True)
-class PlannedTask:
-    """A task that a run is going to go through.
-
-    Attributes:
-        task: its name, as in its events.
-        recipe: the recipe it works for, ``baseline`` or ``nominee`` for tasks on those, None for a task of the whole run.
-        applied: False for a stage that the recipe leaves out: it only passes its model through.
-    """
-
-    task: str
-    recipe: str | None
-    applied: bool
-
-
-class RunListener(Protocol):
-    """What the engine tells about a run. Calls may come from any thread, one at a time for each task."""
-
-    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
-        """The run has its identity and its plan; called once, first.
-
-        Args:
-            logs: where its logs are while it goes on, a folder or a command; None when nobody knows.
-            tasks: the plan; empty when nobody knows.
-        """
-
-    def task_event(self, event: TaskEvent) -> None:
-        """A task changed its state. A succeeded one with a message yielded a failed candidate; the message is the reason."""
-
-    def note(self, text: str) -> None:
-        """One line worth knowing, e.g. where the store listens."""
+from edgepress_pipelines.flow.listener import RunListener
+from edgepress_pipelines.terminal.live_display import LiveDisplay
+from edgepress_pipelines.terminal.plain_display import PlainDisplay
 
 
 class RunDisplay(RunListener, AbstractContextManager["RunDisplay"], Protocol):
     """A listener that shows what it hears, from entering it to leaving it."""
-
-
-class PlainDisplay(RunDisplay):
-    """One line an event, with the time since the run began: for logs, pipes and dumb terminals. Plain ASCII but for what others wrote.
-
-    Args:
-        console: where the lines go.
-        longest_silence_s: after it a line tells what is running, from entering the display to leaving it.
-    """
-
-    def __init__(self, console: Console, longest_silence_s: float = 120.0) -> None:
-        self._console = console
-        self._longest_silence_s = longest_silence_s
-        self._began_s = self._spoke_s = time.monotonic()
-        self._passing_through: set[tuple[str, str | None]] = set()
-        self._running: dict[str, float] = {}
-        self._lock = threading.Lock()
-        self._has_ended = threading.Event()
-        self._reminder = threading.Thread(target=self._break_silence, name="display", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._reminder.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._has_ended.set()
-        self._reminder.join()
-
-    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
-        self._passing_through = {(planned.task, planned.recipe) for planned in tasks if not planned.applied}
-        known = f": {len(tasks) - len(self._passing_through)} tasks" if tasks else ""
-        self._line(f"run {run_id}{known}{f'; logs: {logs}' if logs else ''}")
-
-    def task_event(self, event: TaskEvent) -> None:
-        passes_through = (event.task, event.recipe) in self._passing_through
-        if passes_through and event.state != "failed":
-            return
-        name = f"{event.recipe}: {event.task}" if event.recipe else event.task
-        with self._lock:
-            self._running.pop(name, None)
-            if event.state == "started":
-                self._running[name] = time.monotonic()
-        match event.state:
-            case "started":
-                self._line(f"{name} started")
-            case "succeeded":
-                took = f" in {format_duration(event.duration_s)}" if event.duration_s is not None else ""
-                self._line(f"{name} gave a failed candidate{took}: {event.message}" if event.message else f"{name} done{took}")
-            case "cached":
-                self._line(f"{name} reused from an earlier run")
-            case "failed":
-                self._line(f"{name} failed: {event.message or 'see its log'}")
-
-    def note(self, text: str) -> None:
-        self._line(text)
-
-    def _break_silence(self) -> None:
-        while not self._has_ended.wait(max(0.0, self._spoke_s + self._longest_silence_s - time.monotonic())):
-            now_s = time.monotonic()
-            if now_s - self._spoke_s < self._longest_silence_s:
-                continue
-            with self._lock:
-                running = [f"{name} ({format_duration(now_s - began_s)})" for name, began_s in self._running.items()]
-            self._line(f"still running: {', '.join(running)}" if running else "the run goes on")
-
-    def _line(self, text: str) -> None:
-        self._spoke_s = time.monotonic()
-        self._console.print(f"[{time.monotonic() - self._began_s:7.1f} s] {harmless(text)}", markup=False, highlight=False, soft_wrap=True)
 
 
 def choose_display(console: Console, title: str, *, plain: bool) -> RunDisplay:
@@ -132,18 +20,4 @@ def choose_display(console: Console, title: str, *, plain: bool) -> RunDisplay:
     redraws = console.is_terminal and not console.is_dumb_terminal and console.encoding.lower().startswith("utf")
     if plain or os.environ.get("NO_COLOR") or not redraws:
         return PlainDisplay(console)
-    from edgepress_pipelines.terminal.live_display import LiveDisplay
-
     return LiveDisplay(console, title)
-
-
-def format_duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``1m 05s``, ``2h 03m``."""
-    if seconds < 9.95:
-        return f"{seconds:.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02d}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02d}m"

@@ -15,7 +15,9 @@ from rich.text import Text
 
 from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
-from edgepress_pipelines.terminal.display import NOT_RECIPES, PlannedTask, RunDisplay, format_duration
+from edgepress_pipelines.flow.listener import RunListener
+from edgepress_pipelines.flow.plan import NOT_RECIPES, PlannedTask
+from edgepress_pipelines.terminal.duration import format_duration
 from edgepress_pipelines.terminal.foreign_text import harmless
 
 State = Literal["waiting", "passes_through", "started", "succeeded", "cached", "gave_up", "failed"]
@@ -82,7 +84,7 @@ class _Cell:
         return Text.assemble((mark, style), f" {format_duration(took_s)}" if timed else "")
 
 
-class LiveDisplay(RunDisplay):
+class LiveDisplay(RunListener):
     """Redraws a run's state in place; notes and failures are printed above it and stay."""
 
     def __init__(self, console: Console, title: str) -> None:

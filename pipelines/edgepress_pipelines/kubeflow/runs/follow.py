@@ -9,6 +9,7 @@ from edgepress.contracts.run import LOG_SUFFIX, LOGS
 from edgepress.contracts.verdict import read_verdict
 from edgepress.errors import EXIT_FAILED, ConfigError, EdgePressError, IntegrityError, StorageError
 from edgepress.task import TaskEvent
+from edgepress_pipelines.flow.listener import RunListener
 from edgepress_pipelines.flow.outcome import RunOutcome, explain_failure, judged, published_uri
 from edgepress_pipelines.flow.plan import RunProgress, plan_tasks
 from edgepress_pipelines.flow.workdir import Workdir
@@ -16,7 +17,6 @@ from edgepress_pipelines.kubeflow.api.connection import Connection
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
 from edgepress_pipelines.kubeflow.runs.folder import RunFolder
 from edgepress_pipelines.kubeflow.runs.record import RunRecord, record_of
-from edgepress_pipelines.terminal.display import RunListener
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from edgepress_pipelines.kubeflow.api.experiments import find_experiment
 from edgepress_pipelines.kubeflow.api.listing import every
 from edgepress_pipelines.kubeflow.runs.folder import RunFolder
 from edgepress_pipelines.kubeflow.runs.record import RunRecord, record_of
-from edgepress_pipelines.terminal.display import format_duration
+from edgepress_pipelines.terminal.duration import format_duration
 from edgepress_pipelines.terminal.foreign_text import harmless
 from edgepress_pipelines.terminal.tables import make_table, needed_width, print_table
 

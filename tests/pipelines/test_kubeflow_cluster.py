@@ -14,7 +14,7 @@ import yaml
 from edgepress.contracts.kubeflow import KubeflowSettings
 from edgepress.errors import InputError
 from edgepress_pipelines.kubeflow.api.cluster import Cluster
-from edgepress_pipelines.kubeflow.api.preflight import check_run
+from edgepress_pipelines.kubeflow.preflight import check_run
 from tests.kfp_api.server import running_kfp
 from tests.pipelines.cluster_project import STORAGE, connect, read_config
 from tests.unit import store_environment

@@ -13,9 +13,9 @@ from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSe
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
 from edgepress_pipelines.kubeflow.api.experiments import ensure_experiment, find_experiment
 from edgepress_pipelines.kubeflow.api.listing import every
-from edgepress_pipelines.kubeflow.api.preflight import MINIMUM_BACKEND, check_backend
 from edgepress_pipelines.kubeflow.api.transport import Patience
 from edgepress_pipelines.kubeflow.api.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
+from edgepress_pipelines.kubeflow.preflight import MINIMUM_BACKEND, check_backend
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, connect, refusal

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgepress.errors import ConfigError
-from edgepress_pipelines.kubeflow.api.schedule import (
+from edgepress_pipelines.kubeflow.runs.record import read_run
+from edgepress_pipelines.kubeflow.schedule import (
     Creation,
     create_schedule,
     delete_schedule,
@@ -18,7 +19,6 @@ from edgepress_pipelines.kubeflow.api.schedule import (
     resume_schedule,
     six_fields,
 )
-from edgepress_pipelines.kubeflow.runs.record import read_run
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.pipeline_spec import check_cron
 from tests.kfp_api.server import KfpServer, running_kfp

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.api.preflight import check_run
+from edgepress_pipelines.kubeflow.preflight import check_run
 from tests.kfp_api.server import running_kfp
 from tests.pipelines.cluster_project import connect, read_config
 from tests.unit import store_environment

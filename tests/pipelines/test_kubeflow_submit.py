@@ -9,9 +9,9 @@ from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, StorageE
 from edgepress_pipelines.flow.pipeline_name import PIPELINE_NAME
 from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
-from edgepress_pipelines.kubeflow.api.preflight import check_run
-from edgepress_pipelines.kubeflow.api.upload import upload_version, version_name
+from edgepress_pipelines.kubeflow.preflight import check_run
 from edgepress_pipelines.kubeflow.runs.submit import create_run, prepare_run, submit_run
+from edgepress_pipelines.kubeflow.upload import upload_version, version_name
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_in, read_config

@@ -7,17 +7,8 @@ import typer
 
 from edgepress.errors import EXIT_FAILED, EdgePressError
 from edgepress_pipelines.commands.arguments import DEFAULT_WORKDIR, PlainOption, WorkdirOption, end_with, make_console, show_error
-from edgepress_pipelines.commands.kubeflow_options import (
-    CaFileOption,
-    CookieFileOption,
-    HostOption,
-    NamespaceOption,
-    RunArgument,
-    TokenFileOption,
-    connect,
-    repeated_options,
-    tell,
-)
+from edgepress_pipelines.commands.kubeflow_options import ConnectionOptions, RunArgument, repeated_options, tell
+from edgepress_pipelines.commands.option_groups import takes_groups
 
 if TYPE_CHECKING:
     from edgepress_pipelines.kubeflow.api.connection import Connection
@@ -26,22 +17,20 @@ runs = typer.Typer(no_args_is_help=True, help="Look at runs on Kubeflow.")
 
 
 @runs.command("list")
+@takes_groups
 def list_runs(
+    *,
     experiment: Annotated[
         str | None,
         typer.Option("--experiment", metavar="NAME", help="The experiment to list; edgepress when left out.", show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, max=1000, help="How many of the newest.")] = 20,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
+    kubeflow: ConnectionOptions,
 ) -> None:
     """List the newest runs, with their verdicts where the object store can be read from here."""
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    connection = kubeflow.connect()
 
-    from edgepress_pipelines.kubeflow.api.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.runs import listing as listing
 
     check_backend(connection, None)
@@ -49,23 +38,21 @@ def list_runs(
 
 
 @runs.command("logs")
+@takes_groups
 def show_logs(
+    *,
     run: RunArgument,
     task: Annotated[
         str | None,
         typer.Argument(metavar="TASK", help="A task, e.g. train or quantize.int8; without one, what there is.", show_default=False),
     ] = None,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
+    kubeflow: ConnectionOptions,
 ) -> None:
     """Print a task's log from the run's folder in the object store (AWS_* variables say who asks)."""
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    connection = kubeflow.connect()
 
     from edgepress.errors import InputError
-    from edgepress_pipelines.kubeflow.api.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.runs.folder import RunFolder
     from edgepress_pipelines.kubeflow.runs.record import read_run
     from edgepress_pipelines.terminal.foreign_text import harmless
@@ -83,22 +70,20 @@ def show_logs(
 
 
 @runs.command("follow")
+@takes_groups
 def follow(
+    *,
     context: typer.Context,
     run: RunArgument,
     workdir: WorkdirOption = DEFAULT_WORKDIR,
     plain: PlainOption = False,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
+    kubeflow: ConnectionOptions,
 ) -> None:
     """Follow a run to its end and fetch its results; exit codes as `run`."""
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    connection = kubeflow.connect()
 
     from edgepress_pipelines.flow.workdir import Workdir
-    from edgepress_pipelines.kubeflow.api.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_backend
     from edgepress_pipelines.kubeflow.runs.record import read_run
 
     check_backend(connection, None)

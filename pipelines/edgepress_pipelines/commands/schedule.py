@@ -5,21 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from edgepress_pipelines.commands.arguments import DEFAULT_IMAGES, ConfigArgument, ImagesOption, SetOption, make_console
-from edgepress_pipelines.commands.kubeflow_options import (
-    CaFileOption,
-    CookieFileOption,
-    HostOption,
-    KubeContextOption,
-    NamespaceOption,
-    NoClusterCheckOption,
-    ScheduleArgument,
-    TokenFileOption,
-    check,
-    connect,
-    load,
-    load_with_images,
-)
+from edgepress_pipelines.commands.arguments import DEFAULT_IMAGES, ImagesOption, make_console
+from edgepress_pipelines.commands.kubeflow_options import ClusterOptions, ConfigOptions, ConnectionOptions, ScheduleArgument, tell
+from edgepress_pipelines.commands.option_groups import takes_groups
 
 if TYPE_CHECKING:
     from edgepress_pipelines.kubeflow.api.connection import Connection
@@ -28,30 +16,27 @@ schedule = typer.Typer(no_args_is_help=True, help="Start runs at fixed times: th
 
 
 @schedule.command("create")
+@takes_groups
 def create_schedule(
-    config: ConfigArgument,
-    overrides: SetOption = [],  # noqa: B006  typer copies it
+    *,
+    given: ConfigOptions,
     images: ImagesOption = DEFAULT_IMAGES,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
-    kube_context: KubeContextOption = None,
-    no_cluster_check: NoClusterCheckOption = False,
+    kubeflow: ConnectionOptions,
+    cluster: ClusterOptions,
 ) -> None:
     """Create or update the schedule of a configuration on Kubeflow. Without a change nothing is done."""
-    settings, lock = load_with_images(config, overrides, images)
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    settings, lock = given.load_with_images(images)
+    connection = kubeflow.connect()
 
     from edgepress.errors import ConfigError
-    from edgepress_pipelines.kubeflow.api import schedule as schedules
+    from edgepress_pipelines.kubeflow import schedule as schedules
     from edgepress_pipelines.kubeflow.package import compiled
+    from edgepress_pipelines.kubeflow.preflight import check_before_start
     from edgepress_pipelines.trigger.fingerprint import take_fingerprint
 
     if settings.schedule is None:
-        raise ConfigError(f"{config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
-    check(settings, connection, kube_context, no_cluster_check)
+        raise ConfigError(f"{given.config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
+    check_before_start(settings, connection, cluster.check(), tell)
     with compiled(settings, lock, take_fingerprint(settings, lock)) as package:  # the dataset is what each run will find
         creation = schedules.create_schedule(settings, connection, package)
     did = {"created": "created", "replaced": "replaced", "nothing": "is there already with this content, nothing changed"}[creation.did]
@@ -60,20 +45,15 @@ def create_schedule(
 
 
 @schedule.command("list")
-def list_schedules(
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
-) -> None:
+@takes_groups
+def list_schedules(*, kubeflow: ConnectionOptions) -> None:
     """List EdgePress's schedules."""
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    connection = kubeflow.connect()
 
     from rich.text import Text
 
-    from edgepress_pipelines.kubeflow.api.preflight import check_backend
-    from edgepress_pipelines.kubeflow.api.schedule import find_schedules
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.schedule import find_schedules
     from edgepress_pipelines.terminal.foreign_text import harmless
     from edgepress_pipelines.terminal.tables import make_table, print_table
 
@@ -94,48 +74,30 @@ def list_schedules(
 
 
 @schedule.command("pause")
-def pause_schedule(
-    name: ScheduleArgument,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
-) -> None:
+@takes_groups
+def pause_schedule(*, name: ScheduleArgument, kubeflow: ConnectionOptions) -> None:
     """Keep a schedule from starting runs; those that go on are left alone."""
-    from edgepress_pipelines.kubeflow.api import schedule as schedules
+    from edgepress_pipelines.kubeflow import schedule as schedules
 
-    _change(schedules.pause_schedule, name, connect(host, namespace, token_file, cookie_file, ca_file), "paused", "was paused already")
+    _change(schedules.pause_schedule, name, kubeflow.connect(), "paused", "was paused already")
 
 
 @schedule.command("resume")
-def resume_schedule(
-    name: ScheduleArgument,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
-) -> None:
+@takes_groups
+def resume_schedule(*, name: ScheduleArgument, kubeflow: ConnectionOptions) -> None:
     """Let a paused schedule start runs again."""
-    from edgepress_pipelines.kubeflow.api import schedule as schedules
+    from edgepress_pipelines.kubeflow import schedule as schedules
 
-    _change(schedules.resume_schedule, name, connect(host, namespace, token_file, cookie_file, ca_file), "resumed", "was not paused")
+    _change(schedules.resume_schedule, name, kubeflow.connect(), "resumed", "was not paused")
 
 
 @schedule.command("delete")
-def delete_schedule(
-    name: ScheduleArgument,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
-) -> None:
+@takes_groups
+def delete_schedule(*, name: ScheduleArgument, kubeflow: ConnectionOptions) -> None:
     """Remove a schedule. One that is not there is said, and no error."""
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    connection = kubeflow.connect()
 
-    from edgepress_pipelines.kubeflow.api import schedule as schedules
+    from edgepress_pipelines.kubeflow import schedule as schedules
 
     wanted = _settle(name, connection)
     found = schedules.delete_schedule(connection, wanted)
@@ -144,10 +106,10 @@ def delete_schedule(
 
 def _settle(name: str, connection: "Connection") -> str:
     """The schedule's name, and a connection that is ready to ask for it."""
-    from edgepress_pipelines.kubeflow.api.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_backend
 
     if name.endswith((".yaml", ".yml")):
-        settings = load(Path(name), [])
+        settings = ConfigOptions(Path(name)).load()
         check_backend(connection, settings.resources.kubeflow.namespace)
         return settings.name
     check_backend(connection, None)
@@ -157,7 +119,7 @@ def _settle(name: str, connection: "Connection") -> str:
 def _change(change: Any, name: str, connection: "Connection", done: str, unchanged: str) -> None:
     """Pause or resume."""
     from edgepress.errors import InputError
-    from edgepress_pipelines.kubeflow.api.schedule import find_schedules
+    from edgepress_pipelines.kubeflow.schedule import find_schedules
 
     wanted = _settle(name, connection)
     changed = change(connection, wanted)

@@ -7,26 +7,13 @@ import typer
 from edgepress_pipelines.commands.arguments import (
     DEFAULT_IMAGES,
     DEFAULT_WORKDIR,
-    ConfigArgument,
     ImagesOption,
     PlainOption,
-    SetOption,
     WorkdirOption,
     make_console,
 )
-from edgepress_pipelines.commands.kubeflow_options import (
-    CaFileOption,
-    CookieFileOption,
-    HostOption,
-    KubeContextOption,
-    NamespaceOption,
-    NoClusterCheckOption,
-    TokenFileOption,
-    check,
-    connect,
-    load_with_images,
-    repeated_options,
-)
+from edgepress_pipelines.commands.kubeflow_options import ClusterOptions, ConfigOptions, ConnectionOptions, repeated_options, tell
+from edgepress_pipelines.commands.option_groups import takes_groups
 from edgepress_pipelines.commands.runs import follow_to_end, runs
 from edgepress_pipelines.commands.schedule import schedule
 from edgepress_pipelines.flow.pipeline_name import PIPELINE_NAME
@@ -40,37 +27,34 @@ def register(app: typer.Typer) -> None:
     app.add_typer(runs, name="runs")
 
 
+@takes_groups
 def submit(
+    *,
     context: typer.Context,
-    config: ConfigArgument,
-    overrides: SetOption = [],  # noqa: B006  typer copies it
+    given: ConfigOptions,
     images: ImagesOption = DEFAULT_IMAGES,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the run to its end and fetch its results.")] = False,
     workdir: WorkdirOption = DEFAULT_WORKDIR,
     plain: PlainOption = False,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
-    kube_context: KubeContextOption = None,
-    no_cluster_check: NoClusterCheckOption = False,
+    kubeflow: ConnectionOptions,
+    cluster: ClusterOptions,
 ) -> None:
     """Start a run on Kubeflow.
 
     Exit codes: 0 started, 2 the input is wrong and nothing was started, 1 anything else. With --wait those of `run`: 0 released,
     10 rejected, 11 inconclusive, 2 the input is wrong, which may also be a task's word, 1 anything else.
     """
-    settings, lock = load_with_images(config, overrides, images)
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    settings, lock = given.load_with_images(images)
+    connection = kubeflow.connect()
     console = make_console()
 
     from edgepress_pipelines.flow.workdir import Workdir
     from edgepress_pipelines.kubeflow.package import compiled
+    from edgepress_pipelines.kubeflow.preflight import check_before_start
     from edgepress_pipelines.kubeflow.runs.submit import submit_run
     from edgepress_pipelines.trigger.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
 
-    check(settings, connection, kube_context, no_cluster_check)
+    check_before_start(settings, connection, cluster.check(), tell)
     if wait:
         Workdir(workdir)  # what is wrong with it is told before anything is started
     fingerprint = take_fingerprint(settings, lock, dataset=None if is_on_data_volume(settings) else digest_dataset(settings))
@@ -81,23 +65,20 @@ def submit(
         follow_to_end(console, connection, submitted.run_id, workdir, plain, repeated_options(context, connection))
 
 
+@takes_groups
 def upload(
-    config: ConfigArgument,
-    overrides: SetOption = [],  # noqa: B006  typer copies it
+    *,
+    given: ConfigOptions,
     images: ImagesOption = DEFAULT_IMAGES,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
+    kubeflow: ConnectionOptions,
 ) -> None:
     """Upload the compiled pipeline as a version named by its content, unless it is there."""
-    settings, lock = load_with_images(config, overrides, images)
-    connection = connect(host, namespace, token_file, cookie_file, ca_file)
+    settings, lock = given.load_with_images(images)
+    connection = kubeflow.connect()
 
-    from edgepress_pipelines.kubeflow.api.preflight import check_backend
-    from edgepress_pipelines.kubeflow.api.upload import upload_version
     from edgepress_pipelines.kubeflow.package import compiled_pipeline
+    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.upload import upload_version
 
     check_backend(connection, settings.resources.kubeflow.namespace)
     with compiled_pipeline(settings, lock) as pipeline:

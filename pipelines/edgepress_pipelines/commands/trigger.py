@@ -7,18 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from edgepress.errors import EXIT_DONE
-from edgepress_pipelines.commands.arguments import DEFAULT_IMAGES, ConfigArgument, ImagesOption, SetOption, show_error
-from edgepress_pipelines.commands.kubeflow_options import (
-    CaFileOption,
-    CookieFileOption,
-    HostOption,
-    KubeContextOption,
-    NamespaceOption,
-    NoClusterCheckOption,
-    TokenFileOption,
-    refuse_both,
-    tell,
-)
+from edgepress_pipelines.commands.arguments import DEFAULT_IMAGES, ImagesOption, show_error
+from edgepress_pipelines.commands.kubeflow_options import ClusterOptions, ConfigOptions, ConnectionOptions, tell
+from edgepress_pipelines.commands.option_groups import takes_groups
 
 if TYPE_CHECKING:
     from edgepress.telemetry import CheckOutcome
@@ -29,9 +20,10 @@ logger = logging.getLogger(__name__)
 _DEBOUNCE_S = 10.0
 
 
+@takes_groups
 def trigger(
-    config: ConfigArgument,
-    overrides: SetOption = [],  # noqa: B006  typer copies it
+    *,
+    given: ConfigOptions,
     force: Annotated[
         bool, typer.Option("--force", help="Start although nothing has changed, or although runs with this change failed.")
     ] = False,
@@ -74,42 +66,27 @@ def trigger(
         ),
     ] = None,
     images: ImagesOption = DEFAULT_IMAGES,
-    host: HostOption = None,
-    namespace: NamespaceOption = None,
-    token_file: TokenFileOption = None,
-    cookie_file: CookieFileOption = None,
-    ca_file: CaFileOption = None,
-    kube_context: KubeContextOption = None,
-    no_cluster_check: NoClusterCheckOption = False,
+    kubeflow: ConnectionOptions,
+    cluster: ClusterOptions,
 ) -> None:
     """Start a run on Kubeflow if the dataset, the code or the configuration has changed since the last verdict.
 
     Exit codes: 0 a run was started or none is due, 2 the input is wrong, 1 anything else, also when runs with this change keep failing.
     """
     from edgepress.errors import InputError
-    from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
+    from edgepress_pipelines.kubeflow.api.connection import Connection
     from edgepress_pipelines.kubeflow.image_lock import read_image_lock
     from edgepress_pipelines.trigger.check import TriggerRequest, check
     from edgepress_pipelines.trigger.metrics import push_trigger
     from edgepress_pipelines.trigger.start import check_trigger_config
 
-    connection = ConnectionSettings(
-        host=host,
-        namespace=namespace,
-        token_file=token_file,
-        cookie_file=cookie_file,
-        ca_file=ca_file,
-        tell=tell if listen is None else logger.warning,
-    )
     request = TriggerRequest(
-        config=config,
-        overrides=tuple(overrides),
+        config=given.config,
+        overrides=tuple(given.overrides),
         image_lock=images,
-        connection=connection,
-        kube_context=kube_context,
-        no_cluster_check=no_cluster_check,
+        connection=kubeflow.settings(tell if listen is None else logger.warning),
+        cluster_check=cluster.check(),
     )
-    refuse_both(kube_context, no_cluster_check)
     settings = request.load()
     if listen is not None:
         if receiver_token_file is None:
@@ -118,13 +95,13 @@ def trigger(
             raise InputError("--force: is for one check; drop it, or --listen")
         check_trigger_config(settings)
         read_image_lock(images)
-        Connection(connection)  # mistakes show before anybody is listened to
+        Connection(request.connection)  # mistakes show before anybody is listened to
         raise typer.Exit(
             _receive(request, settings.name, listen, listen_status, receiver_token_file, _DEBOUNCE_S if debounce_s is None else debounce_s)
         )
     receiving = {"--receiver-token-file": receiver_token_file, "--listen-status": listen_status, "--debounce-s": debounce_s}
-    for option, given in receiving.items():
-        if given is not None:
+    for option, value in receiving.items():
+        if value is not None:
             raise InputError(f"{option}: belongs to --listen HOST:PORT")
     outcome = check(request, force=force, tell=tell)
     if outcome.exit_code == EXIT_DONE:

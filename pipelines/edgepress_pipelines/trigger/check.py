@@ -1,20 +1,19 @@
 """One check of ``edgepress trigger`` on a real Kubeflow: everything it depends on is read anew, so that a receiver follows what changes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.last_verdict import Fingerprint
-from edgepress_pipelines.commands.kubeflow_options import check as check_before_start
 from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
-from edgepress_pipelines.kubeflow.api.preflight import check_backend
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from edgepress_pipelines.kubeflow.package import compiled
-from edgepress_pipelines.kubeflow.runs.known_runs import list_known_runs
+from edgepress_pipelines.kubeflow.preflight import ClusterCheck, check_backend, check_before_start
 from edgepress_pipelines.kubeflow.runs.submit import create_run, prepare_run
 from edgepress_pipelines.trigger.decision import KnownRun
+from edgepress_pipelines.trigger.known_runs import list_known_runs
 from edgepress_pipelines.trigger.start import CreateRun, TriggerOutcome, check_trigger_config, start_if_due
 
 
@@ -26,15 +25,14 @@ class TriggerRequest:
         config, overrides: the configuration, as ``load_config`` takes them.
         image_lock: kustomize Component with the images' digests.
         connection: to KFP.
-        kube_context, no_cluster_check: whether Secret and accelerators are looked at before a start, as ``submit`` has it.
+        cluster_check: whether Secret and accelerators are looked at before a start, as ``submit`` has it.
     """
 
     config: Path
     overrides: tuple[str, ...]
     image_lock: Path
     connection: ConnectionSettings
-    kube_context: str | None = None
-    no_cluster_check: bool = False
+    cluster_check: ClusterCheck = field(default_factory=ClusterCheck)
 
     def load(self) -> PipelineConfig:
         """The configuration as it is now.
@@ -67,7 +65,7 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
         return list_known_runs(connection, now)
 
     def prepare(fingerprint: Fingerprint) -> CreateRun:
-        check_before_start(config, connection, request.kube_context, request.no_cluster_check, tell)
+        check_before_start(config, connection, request.cluster_check, tell)
         with compiled(config, lock, fingerprint) as package:
             prepared = prepare_run(config, connection, package)
         return lambda before_request: create_run(prepared, Connection(request.connection, before_request)).run_id

@@ -11,7 +11,7 @@ from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import InputError, StorageError, StorageRefusedError
 from edgepress.storage import join_key, open_store
 from edgepress_pipelines.kubeflow.api.backend import MINIMUM_BACKEND_VERSION
-from edgepress_pipelines.kubeflow.api.connection import Connection
+from edgepress_pipelines.kubeflow.api.connection import Connection, is_pod_with_account
 from edgepress_pipelines.kubeflow.api.experiments import find_experiment
 from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 
@@ -22,6 +22,26 @@ MINIMUM_BACKEND = Version(MINIMUM_BACKEND_VERSION)
 
 DEFAULT_NAMESPACE = "kubeflow"
 """Where an installation without users' namespaces runs its pods, unless it was set up otherwise."""
+
+
+@dataclass(frozen=True)
+class ClusterCheck:
+    """Whether the Kubernetes API behind KFP is looked at, too.
+
+    Attributes:
+        kube_context: of the user's kubeconfig; None takes a pod's own ServiceAccount, where there is one.
+        is_left_out: it is not looked at, and the user is not told what could not be checked.
+
+    Raises:
+        InputError: a context is named and the check is left out.
+    """
+
+    kube_context: str | None = None
+    is_left_out: bool = False
+
+    def __post_init__(self) -> None:
+        if self.kube_context is not None and self.is_left_out:
+            raise InputError("--kube-context and --no-cluster-check: give one of them")
 
 
 @dataclass(frozen=True)
@@ -68,6 +88,21 @@ def check_backend(connection: Connection, namespace: str | None) -> Backend:
     # Where there is one user, requests carry no namespace: KFP knows where its runs go.
     connection.namespace = wanted if backend.is_multi_user else None
     return backend
+
+
+def check_before_start(config: PipelineConfig, connection: Connection, check: ClusterCheck, tell: Callable[[str], None]) -> None:
+    """Refuse whatever is known to be wrong before something is submitted; see ``check_run``.
+
+    Raises:
+        InputError: something is; or the cluster that the user names cannot be asked.
+        KubeflowError: KFP cannot be reached, or refuses.
+    """
+    cluster = None
+    if not check.is_left_out and (check.kube_context is not None or is_pod_with_account()):
+        from edgepress_pipelines.kubeflow.api.cluster import Cluster
+
+        cluster = Cluster(check.kube_context)
+    check_run(config, connection, cluster, _say_nothing if check.is_left_out else tell)
 
 
 def check_run(config: PipelineConfig, connection: Connection, cluster: "Cluster | None", tell: Callable[[str], None]) -> Backend:
@@ -123,3 +158,7 @@ def _version(host: str, tag: object) -> Version:
     if version.release < MINIMUM_BACKEND.release:
         raise InputError(f"{host}: its backend is KFP {version}, older than {MINIMUM_BACKEND}; upgrade Kubeflow Pipelines")
     return version
+
+
+def _say_nothing(line: str) -> None:
+    """The user has asked for it."""

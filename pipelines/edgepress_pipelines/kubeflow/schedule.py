@@ -15,8 +15,8 @@ from edgepress_pipelines.kubeflow.api.create_once import create_once
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
 from edgepress_pipelines.kubeflow.api.experiments import ensure_experiment
 from edgepress_pipelines.kubeflow.api.listing import every, named
-from edgepress_pipelines.kubeflow.api.upload import upload_version
 from edgepress_pipelines.kubeflow.package import Package
+from edgepress_pipelines.kubeflow.upload import upload_version
 
 _MARK = "EdgePress schedule, content sha256:"
 """Begins the description of every recurring run that EdgePress made; those without it are somebody else's and left alone."""

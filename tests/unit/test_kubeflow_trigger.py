@@ -166,6 +166,7 @@ def test_a_start_that_fails_leaves_the_claim_to_the_next(project: Project, monke
     monkeypatch.undo()
     monkeypatch.setattr(trigger, "open_store", lambda uri: (project.store, "prefix"))
     assert project.trigger().started_run_id == "run-1"
+    assert project.store.list_keys("prefix/claims/") == ["prefix/claims/digits/000000000002.json"]
 
 
 def test_a_scheduled_run_in_progress_is_waited_for(project: Project) -> None:

@@ -11,11 +11,12 @@ from edgepress.contracts.config import PipelineConfig
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError
 from edgepress.storage import ObjectStore, join_key, open_store
-from edgepress.storage.lease import LEASE_S, SYSTEM_CLOCK, Clock, claim_start
+from edgepress.storage.lease import SYSTEM_CLOCK, Clock
 from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 from edgepress_pipelines.trigger.decision import AlreadyRunning, Decision, GivenUp, KnownRun, Start, decide
 from edgepress_pipelines.trigger.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
+from edgepress_pipelines.trigger.start_claim import LEASE_S, claim_start
 
 CreateRun = Callable[[Callable[[], None]], str]
 """Starts a prepared run and gives its id. Calls its argument before each request; what that raises keeps the request from being sent."""

@@ -1,4 +1,4 @@
-"""Claims on starting a run between real processes, on a real S3 server."""
+"""Leases between real processes, on a real S3 server."""
 
 import os
 import signal
@@ -16,13 +16,13 @@ from tests.unit.store_environment import only
 
 URI = "s3://edgepress/runs"
 
-CLAIM = """
+HOLD = """
 import sys, time
 from edgepress.storage import open_store
-from edgepress.storage.lease import claim_start
+from edgepress.storage.lease import hold_lease
 me, lease_s, hold_s = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
 store, prefix = open_store(sys.argv[4])
-with claim_start(store, prefix, "digits", lease_s=lease_s):
+with hold_lease(store, prefix + "/leases", doing="publishing", lease_s=lease_s):
     # Found here by whoever is let in beside this process.
     alone = store.put_if_absent("inside", me.encode())
     print("alone" if alone else "TOGETHER", flush=True)
@@ -47,24 +47,24 @@ def _empty(server: EmbeddedStore) -> None:
         store.delete(key)
 
 
-def claimant(name: str, *, lease_s: float, hold_s: float) -> "subprocess.Popen[str]":
+def holder(name: str, *, lease_s: float, hold_s: float) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", CLAIM, name, str(lease_s), str(hold_s), URI], stdout=subprocess.PIPE, text=True, env=os.environ.copy()
+        [sys.executable, "-c", HOLD, name, str(lease_s), str(hold_s), URI], stdout=subprocess.PIPE, text=True, env=os.environ.copy()
     )
 
 
-def test_of_many_processes_at_the_same_moment_one_starts(server: EmbeddedStore) -> None:
-    processes = [claimant(str(number), lease_s=60, hold_s=0) for number in range(4)]
+def test_of_many_processes_at_the_same_moment_one_acts(server: EmbeddedStore) -> None:
+    processes = [holder(str(number), lease_s=60, hold_s=0) for number in range(4)]
     said = [process.communicate(timeout=120)[0].split() for process in processes]
     assert [process.returncode for process in processes] == [0] * 4
     assert all(words[0] == "alone" for words in said)
     assert sum("started" in words for words in said) == 1
     store, _ = open_store(URI)
-    assert store.list_keys("runs/") == ["runs/claims/digits/000000000004.json"]
+    assert store.list_keys("runs/") == ["runs/leases/000000000004.json"]
 
 
-def test_a_killed_claimant_is_outlived(server: EmbeddedStore, tmp_path: Path) -> None:
-    killed = claimant("killed", lease_s=3, hold_s=600)
+def test_a_killed_holder_is_outlived(server: EmbeddedStore, tmp_path: Path) -> None:
+    killed = holder("killed", lease_s=3, hold_s=600)
     assert killed.stdout is not None
     assert killed.stdout.readline() == "alone\n"
     killed.send_signal(signal.SIGKILL)
@@ -73,6 +73,6 @@ def test_a_killed_claimant_is_outlived(server: EmbeddedStore, tmp_path: Path) ->
     store.delete("inside")
     store.delete("started")
     begun_s = time.monotonic()
-    said, _ = claimant("next", lease_s=3, hold_s=0).communicate(timeout=120)
+    said, _ = holder("next", lease_s=3, hold_s=0).communicate(timeout=120)
     assert said.split() == ["alone", "started"]
     assert time.monotonic() - begun_s >= 3

@@ -23,7 +23,7 @@ from edgepress.convert.component import convert
 from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
 from edgepress.finish.component import finish
 from edgepress.gate.component import judge, nominate
-from edgepress.ingest.component import ingest, locate
+from edgepress.ingest.component import ingest, pin_dataset
 from edgepress.release.component import release
 from edgepress.report.component import report
 from edgepress.train.component import train
@@ -44,9 +44,6 @@ CACHED_STEPS = {
     "evaluate-nominee": "edgepress.evaluate.step",
 }
 """Component -> the module of its step, for every component whose result may come from the cache."""
-
-SELF_CONTAINED = {"locate"}
-"""Cached components without a step: their whole code is their declaration, which KFP's cache compares itself."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             """A task whose result depends on its inputs and the code alone."""
             task = placed(component(context=context, **inputs))
             name = task.component_spec.name
-            if build.code_digests and name not in SELF_CONTAINED:
+            if build.code_digests:
                 task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[name])
             return task.set_caching_options(True)
 
@@ -134,7 +131,9 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             ingested = fresh(ingest, settings=dataset).set_display_name("ingest")
             if build.pods is not None:
                 build.pods.mount_data(ingested)
-            data = cached(locate, address=ingested.outputs["Output"]).set_display_name("dataset").outputs["dataset"]
+            # Not `cached`: its whole code is its declaration, which KFP's cache compares itself.
+            pinned = placed(pin_dataset(address=ingested.outputs["Output"])).set_caching_options(True).set_display_name("dataset")
+            data = pinned.outputs["dataset"]
             trained = cached(
                 train, settings=baseline, module_uri=module_uri, module_digest=module_digest, source_digest=source_digest, dataset=data
             )

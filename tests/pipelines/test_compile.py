@@ -72,25 +72,25 @@ def test_recipes_are_a_parameter_with_the_stages_as_text(tmp_path: Path) -> None
 
 def test_every_cached_task_is_keyed_by_the_data_and_nothing_that_is_new_in_every_run(tmp_path: Path) -> None:
     """A cluster's cache compares parameters by value and artifacts by identity, so what a task that is never cached gives can never hit.
-    Only ``locate`` takes something from such a task, and that by value: the address, which is made of the content's digest."""
+    Only ``pin-dataset`` takes something from such a task, and that by value: the address, which is made of the content's digest."""
     graph, _ = compiled(cluster_config(), tmp_path)
     tasks = graph["root"]["dag"]["tasks"]
     cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert cached == {"locate", "train", "convert", "evaluate-baseline", "evaluate-baseline-2", "evaluate-nominee"}
-    assert tasks["locate"]["inputs"]["parameters"]["address"] == {
+    assert cached == {"pin-dataset", "train", "convert", "evaluate-baseline", "evaluate-baseline-2", "evaluate-nominee"}
+    assert tasks["pin-dataset"]["inputs"]["parameters"]["address"] == {
         "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "ingest"}
     }
     from_ingest = [name for name, task in tasks.items() if "'ingest'" in str(task.get("inputs"))]
-    assert sorted(from_ingest) == ["locate", "report"]
-    for name in cached - {"locate", "evaluate-nominee"} | {"for-loop-1"}:
+    assert sorted(from_ingest) == ["pin-dataset", "report"]
+    for name in cached - {"pin-dataset", "evaluate-nominee"} | {"for-loop-1"}:
         producers = {source["taskOutputArtifact"]["producerTask"] for source in tasks[name]["inputs"]["artifacts"].values()}
-        assert "locate" in producers
+        assert "pin-dataset" in producers
         assert producers <= cached
     in_loop = graph["components"]["comp-for-loop-1"]["dag"]["tasks"]
     assert len(in_loop) == 6
     for name, task in in_loop.items():
         assert task["cachingOptions"]["enableCache"], name
-        assert task["inputs"]["artifacts"]["dataset"] == {"componentInputArtifact": "pipelinechannel--locate-dataset"}
+        assert task["inputs"]["artifacts"]["dataset"] == {"componentInputArtifact": "pipelinechannel--pin-dataset-dataset"}
 
 
 def test_no_loop_takes_the_output_parameter_of_a_task(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 from tests.pipelines.cluster_configs import Documents, cluster_config, compiled
 from tests.pipelines.compiled_pipeline import findings
 
-TRAINER_TASKS = {"ingest", "locate", "train", "convert", "convert-2", "distill", "prune", "cluster", "quantize"}
+TRAINER_TASKS = {"ingest", "pin-dataset", "train", "convert", "convert-2", "distill", "prune", "cluster", "quantize"}
 RELEASER_TASKS = {"release"}
 
 

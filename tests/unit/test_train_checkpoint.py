@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 
 from edgepress.errors import IntegrityError, StorageError
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress.train.checkpoint import Checkpoint, TrainingState, discard_states, fingerprint
+from edgepress.train.checkpoint import Checkpoint, TrainingState, discard_states, training_key
 from tests.unit.store_environment import only
 
 VARIABLES = st.lists(arrays(np.float32, array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)), max_size=12)
@@ -25,11 +25,11 @@ def state(loss: float = 0.5) -> TrainingState:
 
 def checkpoint(place: Path | str, training: str = "a") -> Checkpoint:
     """Of one training, by a letter for all that it was started with."""
-    return Checkpoint(str(place), fingerprint(training))
+    return Checkpoint(str(place), training_key(training))
 
 
 def name_of(training: str = "a") -> str:
-    return f"{fingerprint(training).removeprefix('sha256:')}.npz"
+    return f"{training_key(training).removeprefix('sha256:')}.npz"
 
 
 @settings(max_examples=25, deadline=None)  # each example waits for the disk
@@ -65,8 +65,8 @@ def test_trainings_at_one_place_take_and_overwrite_nothing_of_each_other(tmp_pat
     assert losses(checkpoint(tmp_path, "b").load()) == [0.25]
 
 
-def test_the_parts_of_a_fingerprint_do_not_run_together() -> None:
-    assert fingerprint("ab", "c") != fingerprint("a", "bc")
+def test_the_parts_of_a_training_key_do_not_run_together() -> None:
+    assert training_key("ab", "c") != training_key("a", "bc")
 
 
 @pytest.mark.parametrize("kept", [0, 10, 200])

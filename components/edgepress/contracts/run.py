@@ -53,7 +53,7 @@ class RunContext(StrictModel):
     storage: str = ""
 
     def state(self, recipe: str, stage: str) -> str:
-        """Where a stage of a recipe keeps the checkpoints of its training, each under the training's fingerprint; empty for nowhere."""
+        """Where a stage of a recipe keeps the checkpoints of its training, each under its training key; empty for nowhere."""
         return self._below("state", self.name, recipe, stage)
 
     @property

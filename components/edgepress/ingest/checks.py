@@ -10,10 +10,10 @@ from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
 from edgepress.errors import DataError
 from edgepress.ingest.content import Examples, SourceContent
 
-Fingerprints = list[bytes]
+ExampleDigests = list[bytes]
 """One hash per example over all its inputs as models see them."""
 
-FINGERPRINT_BYTES = 16
+EXAMPLE_DIGEST_BYTES = 16
 
 
 def check_shapes(content: SourceContent, source: str) -> None:
@@ -55,28 +55,28 @@ def check_classes(labels: tuple[str, ...], splits: Mapping[SplitName, NDArray[np
             )
 
 
-def fingerprint(examples: Examples) -> Fingerprints:
+def digest_examples(examples: Examples) -> ExampleDigests:
     """Hash every example, and see on the way that every value is finite.
 
     Raises:
         DataError: a value is NaN or infinite as float32.
     """
-    prints: Fingerprints = []
+    digests: ExampleDigests = []
     everything = np.arange(len(examples), dtype=np.int64)
     chunks = {name: examples.chunks(name, everything) for name in examples.inputs}
     for batches in zip(*chunks.values(), strict=True):
         for name, batch in zip(chunks, batches, strict=True):
-            _check_finite(examples, name, batch, first=len(prints))
+            _check_finite(examples, name, batch, first=len(digests))
         rows = [batch.reshape(len(batch), -1) for batch in batches]
         for index in range(len(rows[0])):
-            hasher = blake2b(digest_size=FINGERPRINT_BYTES)
+            hasher = blake2b(digest_size=EXAMPLE_DIGEST_BYTES)
             for row in rows:
                 hasher.update(row[index].data)
-            prints.append(hasher.digest())
-    return prints
+            digests.append(hasher.digest())
+    return digests
 
 
-def check_duplicates(given: Mapping[SplitName, Examples], prints: Mapping[SplitName, Fingerprints]) -> None:
+def check_duplicates(given: Mapping[SplitName, Examples], digests: Mapping[SplitName, ExampleDigests]) -> None:
     """No example stands in two of the given splits: a model would be judged by what it was fitted or selected on.
 
     Copies within one split are the user's business.
@@ -86,7 +86,7 @@ def check_duplicates(given: Mapping[SplitName, Examples], prints: Mapping[SplitN
     """
     owners: dict[bytes, tuple[SplitName, int]] = {}
     for split in (name for name in SPLIT_NAMES if name in given):
-        shared = [(index, *owners[key]) for index, key in enumerate(prints[split]) if key in owners]
+        shared = [(index, *owners[key]) for index, key in enumerate(digests[split]) if key in owners]
         if shared:
             index, other, other_index = shared[0]
             count = "it is the only one" if len(shared) == 1 else f"{len(shared):,} examples of {split} stand in an earlier split too"
@@ -94,16 +94,16 @@ def check_duplicates(given: Mapping[SplitName, Examples], prints: Mapping[SplitN
                 f"{given[split].where(index)} ({split}) is the same example as {given[other].where(other_index)} ({other}); "
                 f"remove it from one of them ({count})"
             )
-        for index, key in enumerate(prints[split]):
+        for index, key in enumerate(digests[split]):
             owners.setdefault(key, (split, index))
 
 
-def find_repeated(prints: Fingerprints) -> NDArray[np.bool_]:
+def find_repeated(digests: ExampleDigests) -> NDArray[np.bool_]:
     """Which examples have a copy among the others: bool [n]."""
-    keys = np.frombuffer(b"".join(prints), dtype=np.dtype([("high", "<u8"), ("low", "<u8")]))
+    keys = np.frombuffer(b"".join(digests), dtype=np.dtype([("high", "<u8"), ("low", "<u8")]))
     order = np.argsort(keys, order=("high", "low"))
     same = keys[order[:-1]] == keys[order[1:]]
-    repeated = np.zeros(len(prints), dtype=np.bool_)
+    repeated = np.zeros(len(digests), dtype=np.bool_)
     repeated[order[:-1][same]] = True
     repeated[order[1:][same]] = True
     return repeated

@@ -22,7 +22,7 @@ def ingest(context: str, settings: str, source: dsl.OutputPath(str)) -> str:  # 
 
 
 @dsl.component(base_image=images.TRAINER, install_kfp_package=False)
-def locate(context: str, address: str, dataset: dsl.Output[dsl.Dataset]) -> None:
+def pin_dataset(address: str, dataset: dsl.Output[dsl.Dataset]) -> None:
     """The dataset as an artifact that stays the same for as long as the address does. Holds the address; whoever needs the data opens it.
 
     KFP's cache compares artifacts by identity: on a cluster by a number, on a laptop by a path. What ingest itself could give would be new

@@ -17,7 +17,7 @@ from edgepress.contracts.dataset import DatasetDescription, DatasetManifest, Inp
 from edgepress.contracts.last_verdict import SeenSource
 from edgepress.device.files import fsync_directory
 from edgepress.errors import DataError, InputError, IntegrityError
-from edgepress.ingest.checks import check_classes, check_duplicates, check_shapes, find_repeated, fingerprint
+from edgepress.ingest.checks import check_classes, check_duplicates, check_shapes, digest_examples, find_repeated
 from edgepress.ingest.content import SourceContent
 from edgepress.ingest.sources import read_source
 from edgepress.ingest.splits import held_out_fractions, keep_stratified, take_splits
@@ -99,12 +99,12 @@ def _check_and_split(content: SourceContent, settings: DatasetSettings) -> dict[
     source, train = settings.source, content.train
     check_shapes(content, source)
     check_classes(content.labels, {split: examples.labels for split, examples in content.given.items()}, source)
-    prints = {split: fingerprint(examples) for split, examples in content.given.items()}
-    check_duplicates(content.given, prints)
+    digests = {split: digest_examples(examples) for split, examples in content.given.items()}
+    check_duplicates(content.given, digests)
     splits = {split: Selection(examples, np.arange(len(examples), dtype=np.int64)) for split, examples in content.given.items()}
     wanted = held_out_fractions(content.given, settings)
     if wanted:
-        repeated = find_repeated(prints["train"])
+        repeated = find_repeated(digests["train"])
         if repeated.any():
             print(f"{source}: {int(repeated.sum()):,} of {len(train):,} examples have a copy; all of these stay in train")
         taken = take_splits(train.labels, content.labels, wanted, repeated=repeated, seed=settings.seed, source=source)

@@ -86,7 +86,7 @@ class UserModule:
         except ModelError:
             raise
         except Exception as error:
-            raise ModelError(f"{locate(error, self.shown_as, getattr(self, hook))}: {hook} failed: {_first_words(error)}") from error
+            raise ModelError(f"{faulty_line(error, self.shown_as, getattr(self, hook))}: {hook} failed: {_first_words(error)}") from error
 
 
 def fetch_module(uri: str, digest: str) -> bytes:
@@ -142,7 +142,7 @@ def load_user_module(path: Path, shown_as: str | None = None) -> UserModule | No
     except SyntaxError as error:
         raise ModelError(f"{shown_as}:{error.lineno or 1}: is not valid Python: {error.msg}") from error
     except Exception as error:
-        raise ModelError(f"{locate(error, shown_as)}: the module cannot be imported: {_first_words(error)}") from error
+        raise ModelError(f"{faulty_line(error, shown_as)}: the module cannot be imported: {_first_words(error)}") from error
     build_model = getattr(module, "build_model", None)
     if not callable(build_model):
         raise ModelError(f"{shown_as}:1: defines no build_model(input_shape, num_classes, **params); a module needs one")
@@ -153,7 +153,7 @@ def load_user_module(path: Path, shown_as: str | None = None) -> UserModule | No
     return UserModule(shown_as=shown_as, build_model=build_model, **hooks)
 
 
-def locate(error: BaseException, shown_as: str, hook: Any = None) -> str:
+def faulty_line(error: BaseException, shown_as: str, hook: Any = None) -> str:
     """``file:line`` of the innermost frame of an error that lies in the user's file; where the hook begins when none does."""
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == shown_as]
     # Code that TensorFlow converted runs from a generated file; the message then tells the original line.

@@ -32,7 +32,7 @@ from edgepress.errors import EdgePressError, IntegrityError, StageError, one_lin
 from edgepress.storage.dataset import fetch_dataset
 from edgepress.task import tell_candidate_failed, tell_figure
 from edgepress.telemetry import TASK_VALIDATION_ACCURACY
-from edgepress.train.checkpoint import discard_states, fingerprint
+from edgepress.train.checkpoint import discard_states, training_key
 
 logger = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ def run_stage(
         if (candidate / MODULE_NAME).is_file():
             shutil.copyfile(candidate / MODULE_NAME, work / MODULE_NAME)
         started = time.monotonic()
-        started_from = fingerprint(stage, settings.model_dump_json(), digest_tree(candidate))
+        started_from = training_key(stage, settings.model_dump_json(), digest_tree(candidate))
         given = StageInput(candidate=candidate, record=record, dataset=opened, work=work, state=state, started_from=started_from)
         try:
             result = _foreseen(apply, given, stage)

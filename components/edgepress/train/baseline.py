@@ -17,7 +17,7 @@ from edgepress.models.user_model import build_user_model
 from edgepress.models.user_module import load_user_module
 from edgepress.storage import is_local, local_path
 from edgepress.train.batches import validation_batches
-from edgepress.train.checkpoint import fingerprint
+from edgepress.train.checkpoint import training_key
 from edgepress.train.fit import fit, validate
 
 LOGS_NAME = "tensorboard"
@@ -64,7 +64,7 @@ def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module
         settings.train,
         user_module=user_module,
         state=state,
-        started_from=fingerprint(settings.model_dump_json(), digest_file(module_path) if user_module is not None else ""),
+        started_from=training_key(settings.model_dump_json(), digest_file(module_path) if user_module is not None else ""),
         log_dir=local_path(state) / LOGS_NAME if state and is_local(state) else None,
     )
     return Baseline(

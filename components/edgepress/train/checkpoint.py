@@ -1,6 +1,6 @@
 """The state of a training after its last finished epoch: one object in a store, so that it is whole or not there.
 
-<place>/<hex fingerprint>.npz    one for each training that was begun there, so none takes or overwrites another's
+<place>/<hex training key>.npz    one for each training that was begun there, so none takes or overwrites another's
 """
 
 import io
@@ -36,8 +36,8 @@ class TrainingState:
     best: list[NDArray[Any]] = field(default_factory=list)
 
 
-def fingerprint(*parts: str) -> str:
-    """Digest of the texts that determine a training."""
+def training_key(*parts: str) -> str:
+    """The key of a training: a digest of the texts that determine it."""
     return digest_bytes("\0".join(parts).encode())
 
 
@@ -48,9 +48,9 @@ class Checkpoint:
     worth a training: when it fails, a line in the log says so and the training goes on.
     """
 
-    def __init__(self, place: str, training_fingerprint: str) -> None:
+    def __init__(self, place: str, key: str) -> None:
         self._place = place
-        self._name = f"{training_fingerprint.removeprefix('sha256:')}{STATE_SUFFIX}"
+        self._name = f"{key.removeprefix('sha256:')}{STATE_SUFFIX}"
         self._opened: tuple[ObjectStore, str] | None = None
 
     def load(self) -> TrainingState | None:

@@ -14,7 +14,7 @@ from edgepress.models.keras import keras, set_seed, tf
 from edgepress.models.outputs import default_loss
 from edgepress.models.user_module import UserModule, first_line
 from edgepress.train.batches import steps_per_epoch, train_batches, validation_batches
-from edgepress.train.checkpoint import Checkpoint, TrainingState, fingerprint
+from edgepress.train.checkpoint import Checkpoint, TrainingState, training_key
 from edgepress.train.epoch_end import EpochEnd, best_index, single_number, stops_early
 
 __all__ = ["FitResult", "fit", "steps_per_epoch", "validate"]
@@ -99,7 +99,7 @@ def fit(
     tracked = _tracked_variables(model, stepped)
     checkpoint = Checkpoint(
         state,
-        fingerprint(
+        training_key(
             os.environ.get(CODE_DIGEST_VARIABLE, ""),
             settings.model_dump_json(),
             dataset.manifest.digest,

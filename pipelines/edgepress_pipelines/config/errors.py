@@ -52,21 +52,21 @@ _BOUNDS = {
 _MAX_SHOWN_CHARACTERS = 60
 
 
-def explain(error: ValidationError, data: JsonValue, locate: Callable[[KeyPath], tuple[int, str]]) -> str:
+def explain(error: ValidationError, data: JsonValue, place_of: Callable[[KeyPath], tuple[int, str]]) -> str:
     """The first error in the order of the file, as one line; how many more there are stands at its end.
 
     Args:
         error: what validation found.
         data: what was validated.
-        locate: the line number (to sort by) and the place, as shown to the user, of a key.
+        place_of: the line number (to sort by) and the place, as shown to the user, of a key.
     """
     details = error.errors(include_url=False)
     # A list whose items are wrong is also reported as too short: that says nothing.
     roots = [detail for detail in details if not (detail["type"] == "too_short" and _has_wrong_items(detail, details))]
-    first, *others = sorted(roots, key=lambda detail: locate(detail["loc"])[0])
+    first, *others = sorted(roots, key=lambda detail: place_of(detail["loc"])[0])
     more = f" (and {len(others)} more)" if others else ""
     key = dotted(first["loc"], data)
-    return f"{locate(first['loc'])[1]}: {key + ': ' if key else ''}{_problem(first)}{more}"
+    return f"{place_of(first['loc'])[1]}: {key + ': ' if key else ''}{_problem(first)}{more}"
 
 
 def dotted(path: KeyPath, data: JsonValue) -> str:

@@ -103,7 +103,7 @@ class _Draft:
         try:
             config = PipelineConfig.model_validate_json(json.dumps(self.data))
         except ValidationError as error:
-            raise ConfigError(explain(error, self.data, self.locate)) from error
+            raise ConfigError(explain(error, self.data, self.place_of)) from error
         self._check_architectures(config)
         return config.model_copy(
             update={
@@ -112,7 +112,7 @@ class _Draft:
             }
         )
 
-    def locate(self, path: KeyPath) -> tuple[int, str]:
+    def place_of(self, path: KeyPath) -> tuple[int, str]:
         """Line (0 for an override) and place of a key, or of the nearest key above it that is there."""
         for depth in range(len(path), -1, -1):
             above = path[:depth]
@@ -124,7 +124,7 @@ class _Draft:
 
     def error(self, path: KeyPath, problem: str) -> ConfigError:
         """An error about one key."""
-        return ConfigError(f"{self.locate(path)[1]}: {dotted(path, self.data)}: {problem}")
+        return ConfigError(f"{self.place_of(path)[1]}: {dotted(path, self.data)}: {problem}")
 
     def _index_in(self, items: list[JsonValue], part: str, above: str, flag: str) -> int:
         names = [item.get("recipe") if isinstance(item, dict) else None for item in items]

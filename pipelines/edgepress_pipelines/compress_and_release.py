@@ -5,12 +5,14 @@ serves every model and team. What a compiled file must fix (how many recipes run
 ``BuildSettings``.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from kfp import dsl
+from kfp.dsl.graph_component import GraphComponent
+from kfp.dsl.python_component import PythonComponent
 
 from edgepress import images
 from edgepress.benchmark.component import benchmark
@@ -30,21 +32,6 @@ from edgepress.train.component import train
 from edgepress_pipelines.flow.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
 from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings, ResourceParameters
 
-Component = Callable[..., dsl.PipelineTask]
-
-CACHED_STEPS = {
-    "train": "edgepress.train.step",
-    "distill": "edgepress.compress.distill.step",
-    "prune": "edgepress.compress.prune.step",
-    "cluster": "edgepress.compress.cluster.step",
-    "quantize": "edgepress.compress.quantize.step",
-    "convert": "edgepress.convert.step",
-    "evaluate": "edgepress.evaluate.step",
-    "evaluate-baseline": "edgepress.evaluate.step",
-    "evaluate-nominee": "edgepress.evaluate.step",
-}
-"""Component -> the module of its step, for every component whose result may come from the cache."""
-
 
 @dataclass(frozen=True)
 class BuildSettings:
@@ -53,7 +40,7 @@ class BuildSettings:
     Attributes:
         parallelism: recipes that run at the same time.
         run_id: identifies the run in its verdict and release; None takes the engine's own identifier.
-        code_digests: component (as in CACHED_STEPS) -> digest of the code that it imports, which enters its cache key. Empty where the
+        code_digest: the digest of the code that a module of a step imports, which enters the cache key of its tasks. None where the
             image's digest says it.
         pods: what pods get on a cluster; None for the local runner, which has none.
         exit_handler: end with a task that records how the run ended, whatever happened in it.
@@ -61,12 +48,12 @@ class BuildSettings:
 
     parallelism: int
     run_id: str | None = None
-    code_digests: Mapping[str, str] = field(default_factory=dict)
+    code_digest: Callable[[str], str] | None = None
     pods: PodSettings | None = None
     exit_handler: bool = False
 
 
-def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
+def build_pipeline(build: BuildSettings) -> GraphComponent:
     """The pipeline function, ready to be compiled or called."""
     run_id = build.run_id or dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
@@ -114,33 +101,45 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             build.pods.dress(task, pod_parameters)
             return task if task.component_spec.name == "finish" else build.pods.retry(task)
 
-        def cached(component: Component, **inputs: Any) -> dsl.PipelineTask:
+        def named(component: PythonComponent, name: str | None, inputs: dict[str, Any]) -> dsl.PipelineTask:
+            """A task of a step, called in the graph as in its log and events; see ``plan_tasks``."""
+            task = component(context=context, **inputs).set_display_name(name or component.python_func.__name__)
+            return placed(task)
+
+        def cached(component: PythonComponent, name: str | None = None, /, **inputs: Any) -> dsl.PipelineTask:
             """A task whose result depends on its inputs and the code alone."""
-            task = placed(component(context=context, **inputs))
-            name = task.component_spec.name
-            if build.code_digests:
-                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digests[name])
+            task = named(component, name, inputs)
+            if build.code_digest is not None:
+                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digest(_step_of(component)))
             return task.set_caching_options(True)
 
-        def fresh(component: Component, **inputs: Any) -> dsl.PipelineTask:
+        def fresh(component: PythonComponent, name: str | None = None, /, **inputs: Any) -> dsl.PipelineTask:
             """A task that looks at the world, or acts on it: never taken from the cache."""
-            return placed(component(context=context, **inputs)).set_caching_options(False)
+            return named(component, name, inputs).set_caching_options(False)
 
         ending = dsl.ExitHandler(fresh(finish, run_id=run_id), name="run") if build.exit_handler else nullcontext()
         with ending:
-            ingested = fresh(ingest, settings=dataset).set_display_name("ingest")
+            ingested = fresh(ingest, settings=dataset)
             if build.pods is not None:
                 build.pods.mount_data(ingested)
             # Not `cached`: its whole code is its declaration, which KFP's cache compares itself.
             pinned = placed(pin_dataset(address=ingested.outputs["Output"])).set_caching_options(True).set_display_name("dataset")
             data = pinned.outputs["dataset"]
             trained = cached(
-                train, settings=baseline, module_uri=module_uri, module_digest=module_digest, source_digest=source_digest, dataset=data
+                train,
+                "train.baseline",
+                settings=baseline,
+                module_uri=module_uri,
+                module_digest=module_digest,
+                source_digest=source_digest,
+                dataset=data,
             )
-            reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs[
-                "output"
-            ]
-            validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
+            converted_baseline = cached(
+                convert, "convert.baseline", recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data
+            )
+            reference = converted_baseline.outputs["output"]
+            validated = cached(evaluate_baseline, "evaluate.baseline", split="validation", baseline=reference, dataset=data)
+            validation = validated.outputs["evaluation"]
 
             with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
                 distilled = cached(distill, recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data)
@@ -165,8 +164,10 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
                 measurements=measurements,
             )
             nominee = nominated.outputs["nominee"]
-            baseline_test = cached(evaluate_baseline, split="test", baseline=reference, dataset=data).outputs["evaluation"]
-            nominee_test = cached(evaluate_nominee, nominee=nominee, reference=baseline_test, dataset=data).outputs["evaluation"]
+            tested_baseline = cached(evaluate_baseline, "evaluate_test.baseline", split="test", baseline=reference, dataset=data)
+            baseline_test = tested_baseline.outputs["evaluation"]
+            tested = cached(evaluate_nominee, "evaluate_test.nominee", nominee=nominee, reference=baseline_test, dataset=data)
+            nominee_test = tested.outputs["evaluation"]
             judged = fresh(
                 judge,
                 policy=policy,
@@ -197,3 +198,8 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
                 fresh(release, run_id=run_id, settings=release_settings, verdict=verdict, nominee=nominee, dataset=data).after(reported)
 
     return compress_and_release
+
+
+def _step_of(component: PythonComponent) -> str:
+    """The module of a component's step, which is beside its declaration."""
+    return f"{component.python_func.__module__.removesuffix('.component')}.step"

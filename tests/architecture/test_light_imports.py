@@ -41,6 +41,10 @@ except SystemExit as end:
     assert heavy_packages_after(ask) == set()
 
 
+def test_beginning_a_run_leaves_the_engine_to_its_process() -> None:
+    assert heavy_packages_after("import edgepress_pipelines.local.run") <= {"boto3"}  # the embedded store asks whether it answers
+
+
 def test_importing_all_contracts_loads_nothing_heavy() -> None:
     assert len(CONTRACTS) > 5
     assert heavy_packages_after("\n".join(f"import {name}" for name in CONTRACTS)) == set()

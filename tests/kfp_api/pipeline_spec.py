@@ -23,8 +23,8 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-def parse_pipeline(content: bytes) -> dict[str, Any]:
-    """The pipeline spec in a YAML file of one or two documents: the spec, and the platform's.
+def parse_pipeline(content: bytes) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The pipeline spec in a YAML file, and the platform's, the second document if there is one.
 
     Raises:
         ApiError: it is none that a cluster could run.
@@ -50,7 +50,7 @@ def parse_pipeline(content: bytes) -> dict[str, Any]:
         raise ApiError(400, "invalid v2 pipeline spec: name should consist of lower case alphanumeric characters, '-' or '.'")
     if not spec.get("root"):
         raise ApiError(400, "invalid v2 pipeline spec: root component is empty")
-    return spec
+    return spec, platforms[0] if platforms else None
 
 
 def check_parameters(spec: dict[str, Any], parameters: dict[str, Any]) -> None:

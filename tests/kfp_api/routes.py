@@ -114,6 +114,11 @@ def _list_versions(state: State, request: Request, pipeline_id: str) -> dict[str
     return page([written(item) for item in items], request.query, _VERSION_KEYS, "pipeline_versions")
 
 
+def _get_version(state: State, request: Request, pipeline_id: str, version_id: str) -> dict[str, Any]:
+    _allow(request, state.get(state.pipelines, pipeline_id, "pipeline")["namespace"])
+    return written(state.get(state.versions, version_id, "pipeline version"))
+
+
 def _create_run(state: State, request: Request) -> dict[str, Any]:
     _allow_experiment(state, request)
     return _run(state.create_run(request.body))
@@ -192,6 +197,7 @@ _ROUTES: tuple[tuple[str, str, Any], ...] = (
     ("POST", "/pipelines/upload", _upload_pipeline),
     ("POST", "/pipelines/upload_version", _upload_version),
     ("GET", "/pipelines/([^/]+)/versions", _list_versions),
+    ("GET", "/pipelines/([^/]+)/versions/([^/]+)", _get_version),
     ("POST", "/runs", _create_run),
     ("GET", "/runs", _list_runs),
     ("POST", "/runs/([^/]+):terminate", _terminate),

@@ -29,8 +29,11 @@ class Listener:
     steps: list[tuple[str, Callable[[], None]]] = field(default_factory=list)
     heard: list[str] = field(default_factory=list)
 
-    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
-        self._hear(f"run {run_id}: {len(tasks)} tasks planned; logs: {logs}")
+    def run_started(self, run_id: str, logs: str | None) -> None:
+        self._hear(f"run {run_id}; logs: {logs}")
+
+    def run_planned(self, tasks: Sequence[PlannedTask]) -> None:
+        self._hear(f"{len(tasks)} tasks planned")
 
     def task_event(self, event: TaskEvent) -> None:
         self._hear(f"{event.task}.{event.recipe} {event.state}")

@@ -137,7 +137,7 @@ def test_an_interrupt_leaves_the_run_and_says_how_to_follow_it_again(
     until(lambda: any(request.startswith("GET /apis/v2beta1/runs/") for request in kfp.requests))
     assert process.stdout is not None
     lines = process.stdout
-    until(lambda: "tasks; logs: edgepress runs logs " in lines.readline())
+    until(lambda: "; logs: edgepress runs logs " in lines.readline())
     process.send_signal(number)
     _, err = process.communicate(timeout=240)
     run_id = kfp.only_run()["run_id"]

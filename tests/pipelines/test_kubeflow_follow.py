@@ -109,7 +109,7 @@ def test_a_task_that_was_killed_is_told_in_kubeflows_words(submitted: Submitted)
     def kill() -> None:
         submitted.tasks.event("evaluate_test", "baseline", "started", 1.0)
         submitted.tasks.event("convert", "int8", "started", 2.0)
-        submitted.kfp.state.fail_task(submitted.run.run_id, "evaluate-test-2", "OOMKilled:\nexit code 137")
+        submitted.kfp.state.fail_task(submitted.run.run_id, "evaluate-baseline-2", "OOMKilled:\nexit code 137")
         submitted.goes("FAILED")()
 
     outcome, _ = submitted.follow(("tasks planned", kill))
@@ -145,10 +145,23 @@ def test_logs_of_a_run_that_goes_on_are_where_a_command_finds_them(submitted: Su
 
 
 def test_nothing_is_claimed_of_a_run_of_others(submitted: Submitted) -> None:
-    foreign = replace(submitted.run, recipes=(), storage_uri=None, pipeline="")
-    _, heard = replace(submitted, run=foreign).follow(("tasks planned", submitted.goes("SUCCEEDED")))
-    assert heard[0] == f"run {foreign.run_id}: 0 tasks planned; logs: None"
+    foreign = replace(submitted.run, version=None, storage_uri=None, pipeline="")
+    _, heard = replace(submitted, run=foreign).follow(("logs: None", submitted.goes("SUCCEEDED")))
+    assert heard[0] == f"run {foreign.run_id}; logs: None"
     assert "tasks cannot be followed" in heard[1]
+
+
+def test_the_tasks_to_come_are_those_of_the_run_s_own_pipeline(submitted: Submitted) -> None:
+    _, heard = submitted.follow(("tasks planned", submitted.ends("passed")))
+    assert heard[1] == "23 tasks planned"
+
+
+def test_a_run_whose_pipeline_was_deleted_is_followed_all_the_same(submitted: Submitted) -> None:
+    with submitted.kfp.state.lock:
+        submitted.kfp.state.versions.clear()
+    outcome, heard = submitted.follow(("which tasks are to come is not known: ", submitted.ends("passed")))
+    assert outcome.exit_code == 0
+    assert "not found" in heard[1]
 
 
 def test_a_run_whose_pods_never_ran_tells_what_kubeflow_says(submitted: Submitted) -> None:

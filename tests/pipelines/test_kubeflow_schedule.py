@@ -56,7 +56,7 @@ def test_a_run_that_a_schedule_starts_knows_its_storage(kfp: KfpServer, tmp_path
     create(kfp, tmp_path)
     run = read_run(connect(kfp), kfp.state.fire(only(kfp)["recurring_run_id"]))
     assert (run.storage_uri, run.pipeline) == (STORAGE, "digits")
-    assert [recipe["recipe"] for recipe in run.recipes] == ["int8", "float16"]
+    assert [recipe["recipe"] for recipe in run.parameters["recipes"]] == ["int8", "float16"]
 
 
 def test_the_same_again_changes_nothing(kfp: KfpServer, tmp_path: Path) -> None:

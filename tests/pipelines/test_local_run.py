@@ -6,6 +6,9 @@ import json
 import pytest
 
 from edgepress.release.verify import verify_bundle
+from edgepress.task import EVENTS_NAME, TaskEvent
+from edgepress_pipelines.flow.plan import plan_tasks
+from edgepress_pipelines.local.request import PIPELINE_NAME, REQUEST_NAME, EngineRequest
 from tests.pipelines.small_project import FinishedRun, SmallProject
 
 pytestmark = pytest.mark.timeout(600)
@@ -44,6 +47,18 @@ def test_a_run_leaves_its_folder_as_promised(passed: FinishedRun) -> None:
     assert (folder / "logs" / "prune.pruned-int8.log").stat().st_size > 0
     assert (folder.parent / "latest").resolve() == folder
     assert list(passed.project.temporary.iterdir()) == []
+
+
+def test_the_tasks_of_a_run_are_those_that_were_planned_and_in_that_order(passed: FinishedRun) -> None:
+    lines = (passed.run_dir / EVENTS_NAME).read_text().splitlines()
+    events = [TaskEvent.model_validate_json(line) for line in lines]
+    request = EngineRequest.model_validate_json((passed.run_dir / REQUEST_NAME).read_bytes())
+    plan = plan_tasks(json.loads((passed.run_dir / PIPELINE_NAME).read_text()), request.parameters)
+    assert {task.key for task in plan} == {(event.task, event.recipe) for event in events}
+    began_s = {(event.task, event.recipe): event.unix_time_s for event in events if event.state == "started"}
+    ended_s = {(event.task, event.recipe): event.unix_time_s for event in events if event.state == "succeeded"}
+    assert [task.key for task in plan if any(began_s[task.key] < ended_s[earlier] for earlier in task.after)] == []
+    assert f"{sum(task.applied for task in plan)} tasks planned" in passed.output
 
 
 def test_a_recipe_that_fails_is_named_and_does_not_stop_the_run(passed: FinishedRun) -> None:

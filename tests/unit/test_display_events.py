@@ -21,9 +21,14 @@ STAGES = ("prune", "quantize", "convert", "evaluate")
 
 
 def plan(recipes: Sequence[str]) -> list[PlannedTask]:
-    tasks = [PlannedTask("ingest", None, True), PlannedTask("train", "baseline", True), PlannedTask("evaluate_test", "baseline", True)]
-    tasks += [PlannedTask(stage, recipe, stage != "quantize") for recipe in recipes for stage in STAGES]
-    return [*tasks, PlannedTask("benchmark", None, True), PlannedTask("evaluate_test", "nominee", True), PlannedTask("release", None, True)]
+    tasks = [PlannedTask("ingest", None), PlannedTask("train", "baseline"), PlannedTask("evaluate_test", "baseline")]
+    tasks += [PlannedTask(stage, recipe, applied=stage != "quantize", in_loop=True) for recipe in recipes for stage in STAGES]
+    return [*tasks, PlannedTask("benchmark", None), PlannedTask("evaluate_test", "nominee"), PlannedTask("release", None)]
+
+
+def begin(display: RunListener, tasks: Sequence[PlannedTask], run_id: str = "run-1", logs: str = "/w/runs/run-1/logs") -> None:
+    display.run_started(run_id, logs)
+    display.run_planned(tasks)
 
 
 def event(task: str, recipe: str | None, state: str, *, took_s: float | None = None, message: str | None = None) -> TaskEvent:
@@ -51,7 +56,7 @@ def row(lines: list[str], label: str) -> list[str]:
 
 
 def tell(display: RunListener) -> None:
-    display.run_started("run-1", "/w/runs/run-1/logs", plan(["int8", "pruned"]))
+    begin(display, plan(["int8", "pruned"]))
     display.task_event(event("ingest", None, "started"))
     display.task_event(event("ingest", None, "succeeded", took_s=1.25))
     display.task_event(event("train", "baseline", "cached"))
@@ -76,7 +81,8 @@ def test_plain_lines_say_each_event_once_and_leave_out_what_passes_through() -> 
         display.note("store at http://127.0.0.1:1 [a] " + "x" * 100)
     lines = [line.split("] ", 1)[1] for line in stream.getvalue().splitlines()]
     assert lines == [
-        "run run-1: 12 tasks; logs: /w/runs/run-1/logs",
+        "run run-1; logs: /w/runs/run-1/logs",
+        "12 tasks planned",
         "ingest started",
         "ingest done in 1.2s",
         "baseline: train reused from an earlier run",
@@ -96,7 +102,7 @@ def test_plain_lines_say_each_event_once_and_leave_out_what_passes_through() -> 
 
 def test_a_run_without_a_plan_is_named_alone() -> None:
     stream = io.StringIO()
-    PlainDisplay(console_of(stream, terminal=False)).run_started("run-1", None, [])
+    PlainDisplay(console_of(stream, terminal=False)).run_started("run-1", None)
     assert stream.getvalue().endswith("] run run-1\n")
     assert row(frame(LiveDisplay(console_of(stream, terminal=True), "EdgePress  demo")), "EdgePress")
 
@@ -129,7 +135,7 @@ def test_what_others_named_rules_no_terminal(kind: type, monkeypatch: pytest.Mon
     console = console_of(stream, terminal=kind is LiveDisplay)
     unwelcome = "[/b]\x1b]0;title\x07\x9b2J\nx"
     display = LiveDisplay(console, unwelcome) if kind is LiveDisplay else PlainDisplay(console)
-    display.run_started("run", "/w/logs", plan([unwelcome]))
+    begin(display, plan([unwelcome]))
     display.task_event(event("train", unwelcome, "failed", message=unwelcome))
     display.task_event(event(unwelcome, None, "started"))
     display.note(unwelcome)
@@ -142,7 +148,7 @@ def test_what_others_named_rules_no_terminal(kind: type, monkeypatch: pytest.Mon
 def test_twenty_recipes_fit_the_screen(width: int, height: int) -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
     recipes = [f"recipe-with-a-long-name-{index}" for index in range(20)]
-    display.run_started("20261124-050233-ab12", "/w/logs", plan(recipes))
+    begin(display, plan(recipes), "20261124-050233-ab12")
     for recipe in recipes[:12]:
         for stage in STAGES:
             display.task_event(event(stage, recipe, "succeeded", took_s=4000.0))
@@ -163,7 +169,7 @@ def test_twenty_recipes_fit_the_screen(width: int, height: int) -> None:
 def test_long_names_are_cut_before_the_stages_are(width: int) -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
     stages = (*PIPELINE_STAGES, "evaluate")
-    display.run_started("run", None, [PlannedTask(stage, "pruned50-clustered16-int8-with-more", True) for stage in stages])
+    begin(display, [PlannedTask(stage, "pruned50-clustered16-int8-with-more", in_loop=True) for stage in stages])
     for stage in stages:
         display.task_event(event(stage, "pruned50-clustered16-int8-with-more", "succeeded", took_s=4000.0))
     lines = frame(display, width)
@@ -190,7 +196,7 @@ def test_plain_lines_break_a_long_silence_with_what_is_running() -> None:
 def test_events_from_several_threads_lose_nothing() -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
     recipes = [f"r{index}" for index in range(8)]
-    display.run_started("run", "/w/logs", plan(recipes))
+    begin(display, plan(recipes))
 
     def work(recipe: str) -> None:
         for stage in STAGES:
@@ -268,7 +274,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 def test_a_task_that_is_tried_again_shows_its_last_attempt() -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
-    display.run_started("run", "/w/logs", plan(["int8"]))
+    begin(display, plan(["int8"]))
     for state, took_s, shown in (
         ("started", None, ["0s"]),
         ("failed", 5.0, ["✗", "5.0s"]),
@@ -283,7 +289,7 @@ def test_a_task_that_is_tried_again_shows_its_last_attempt() -> None:
 
 def test_tasks_that_are_shown_as_one_hide_no_failure_of_another() -> None:
     display = LiveDisplay(console_of(io.StringIO(), terminal=True), "EdgePress  demo")
-    display.run_started("run", "/w/logs", plan(["int8"]))
+    begin(display, plan(["int8"]))
     for recipe, state in (("a", "started"), ("b", "started"), ("a", "failed"), ("b", "failed"), ("b", "started"), ("b", "succeeded")):
         display.task_event(event("extra", recipe, state, took_s=1.0))
     cells = row(frame(display), "gate")

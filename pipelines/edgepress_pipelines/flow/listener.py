@@ -10,13 +10,15 @@ from edgepress_pipelines.flow.plan import PlannedTask
 class RunListener(Protocol):
     """What an engine tells about a run. Calls may come from any thread, one at a time for each task."""
 
-    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
-        """The run has its identity and its plan; called once, first.
+    def run_started(self, run_id: str, logs: str | None) -> None:
+        """The run has its identity; called once, first.
 
         Args:
             logs: where its logs are while it goes on, a folder or a command; None when nobody knows.
-            tasks: the plan; empty when nobody knows.
         """
+
+    def run_planned(self, tasks: Sequence[PlannedTask]) -> None:
+        """The run's tasks are known, in the order of the flow; called once, before the first event, unless they never are."""
 
     def task_event(self, event: TaskEvent) -> None:
         """A task changed its state. A succeeded one with a message yielded a failed candidate; the message is the reason."""

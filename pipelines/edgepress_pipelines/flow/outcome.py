@@ -1,6 +1,5 @@
 """How a run ended, here or on Kubeflow, and what its exit code is."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from edgepress.contracts.release import read_published
 from edgepress.contracts.verdict import Verdict
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_REJECTED
 from edgepress.task import TaskEvent
-from edgepress_pipelines.flow.plan import RunProgress
+from edgepress_pipelines.flow.progress import RunProgress
 
 VERDICT_EXIT_CODES = {"passed": EXIT_DONE, "rejected": EXIT_REJECTED, "inconclusive": EXIT_INCONCLUSIVE}
 
@@ -52,17 +51,12 @@ def explain_failure(progress: RunProgress, otherwise: str, see: str, killed: Map
         return f"{_title(failed)}: {failed.message} (see {see})", failed.exit_code or EXIT_FAILED
     unfinished = progress.unfinished()
     for event in unfinished:
-        for name, reason in (killed or {}).items():
-            if _is_name_of(name, event.task):
-                return f"{_title(event)} was killed: {reason}; see {see}", EXIT_FAILED
+        reason = (killed or {}).get(progress.engine_name(event) or "")
+        if reason is not None:
+            return f"{_title(event)} was killed: {reason}; see {see}", EXIT_FAILED
     if not unfinished:
         return otherwise, EXIT_FAILED
     return f"{_title(unfinished[0])} ended without a word (killed, or out of memory?); see {see}", EXIT_FAILED
-
-
-def _is_name_of(name: str, task: str) -> bool:
-    """Whether KFP calls a task so: with hyphens, and numbered where a pipeline has several of a kind."""
-    return re.fullmatch(rf"{re.escape(task.replace('_', '-'))}(-\d+)?", name) is not None
 
 
 def published_uri(run_dir: Path) -> str | None:

@@ -15,7 +15,7 @@ from edgepress.storage import join_uri
 from edgepress.storage.settings import carry_settings, place_settings
 from edgepress_pipelines.flow.inputs import INPUTS, PlacedInputs
 
-STAGES = ("distill", "prune", "cluster", "quantize", "convert")
+STAGES = tuple(name for name in RecipeSettings.model_fields if name != "recipe")
 """The stages of a recipe, in the order of the flow."""
 
 LEFT_OUT = "null"

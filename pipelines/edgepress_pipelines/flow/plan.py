@@ -1,18 +1,22 @@
-"""The tasks that a run will go through, and what their events say about those that came from the cache."""
+"""The tasks that a run will go through, read from the compiled pipeline: the graph is written in ``compress_and_release`` alone.
 
+A task is called in the graph as it calls itself in its log and events: ``<task>``, or ``<task>.<recipe>`` where its step works for one
+recipe only, such as ``train.baseline``. One that takes its recipe as an input, as those in the loop do, works for what it is given.
+"""
+
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
-from edgepress.contracts.candidate import BASELINE
-from edgepress.task import TaskEvent
-from edgepress_pipelines.flow.parameters import LEFT_OUT, STAGES
-
-NOT_RECIPES = (BASELINE, "nominee")
-"""What tasks on the baseline and on the nominee carry in the place of a recipe's name."""
+from edgepress_pipelines.flow.parameters import LEFT_OUT
 
 TaskKey = tuple[str, str | None]
 """A task's name and its recipe (``baseline`` and ``nominee`` for tasks on those; None for tasks of the whole run)."""
+
+_ITEM_KEY = re.compile(r'parseJson\(string_value\)\["(\w+)"\]')
+_WHATEVER_HAPPENED = "ALL_UPSTREAM_TASKS_COMPLETED"
+"""The trigger of an exit handler: it follows tasks that may have failed, or never begun."""
 
 
 @dataclass(frozen=True)
@@ -23,96 +27,118 @@ class PlannedTask:
         task: its name, as in its events.
         recipe: the recipe it works for, ``baseline`` or ``nominee`` for tasks on those, None for a task of the whole run.
         applied: False for a stage that the recipe leaves out: it only passes its model through.
+        in_loop: whether it is one of the tasks that each recipe goes through.
+        engine_name: KFP's name for it, the same for each recipe.
+        after: the tasks that have succeeded when it begins, as far as nothing between them tells.
     """
 
     task: str
     recipe: str | None
-    applied: bool
+    applied: bool = True
+    in_loop: bool = False
+    engine_name: str = ""
+    after: tuple[TaskKey, ...] = ()
+
+    @property
+    def key(self) -> TaskKey:
+        """Which task it is."""
+        return self.task, self.recipe
 
 
-def plan_tasks(recipes: Sequence[Mapping[str, str]]) -> list[PlannedTask]:
+def plan_tasks(pipeline: Mapping[str, Any], parameters: Mapping[str, Any]) -> list[PlannedTask]:
     """Every task of a run in the order of the flow. A stage that its recipe leaves out is there, not applied.
 
+    Tasks that are not given the run's ``context`` cannot tell how they go on, so they are left out.
+
     Args:
-        recipes: the items of the pipeline's loop, as ``parameters.recipe_item`` makes them.
+        pipeline: the compiled pipeline, a KFP ``PipelineSpec`` as plain data with the names of its JSON form.
+        parameters: the run's.
     """
-    baseline = [("train", "baseline"), ("convert", "baseline"), ("evaluate", "baseline"), ("evaluate_test", "baseline")]
-    gate: list[TaskKey] = [("benchmark", None), ("nominate", None), ("evaluate_test", "nominee"), ("judge", None), ("report", None)]
-    tasks = [PlannedTask(task="ingest", recipe=None, applied=True)]
-    tasks += [PlannedTask(task=task, recipe=recipe, applied=True) for task, recipe in baseline]
-    for recipe in recipes:
-        tasks += [PlannedTask(task=stage, recipe=recipe["recipe"], applied=recipe[stage] != LEFT_OUT) for stage in STAGES]
-        tasks.append(PlannedTask(task="evaluate", recipe=recipe["recipe"], applied=True))
-    tasks += [PlannedTask(task=task, recipe=recipe, applied=True) for task, recipe in gate]
-    return [*tasks, PlannedTask(task="release", recipe=None, applied=True)]
+    group = _Group(pipeline.get("components", {}), after=(), in_loop=False)
+    return group.plan(pipeline.get("root", {}), parameters)
 
 
-class RunProgress:
-    """Fills in what the events of a run leave out: a task taken from the cache has none, but what follows it has begun.
+@dataclass(frozen=True)
+class _Group:
+    """Reads one group of tasks: the whole run, a loop's body, what depends on a condition.
 
-    A task that is tried again begins anew after it has failed, so how it stands is what its latest event says.
+    Attributes:
+        components: of the pipeline, by name.
+        after: what the whole group follows.
+        in_loop: whether it is the body of a loop, or within one.
     """
 
-    def __init__(self, tasks: list[PlannedTask]) -> None:
-        self._after = _dependencies([(task.task, task.recipe) for task in tasks])
-        self._seen: set[TaskKey] = set()
-        self.last: dict[TaskKey, TaskEvent] = {}
+    components: Mapping[str, Any]
+    after: tuple[TaskKey, ...]
+    in_loop: bool
 
-    def events(self, event: TaskEvent) -> Iterator[TaskEvent]:
-        """The given event, after one event of state ``cached`` for each task it depends on that has had none.
+    def plan(self, component: Mapping[str, Any], given: Mapping[str, Any]) -> list[PlannedTask]:
+        """The group's tasks; ``given`` are its inputs, as far as they are known before the run."""
+        tasks: Mapping[str, Any] = component.get("dag", {}).get("tasks", {})
+        ends: dict[str, tuple[TaskKey, ...]] = {}
+        planned: list[PlannedTask] = []
+        for name in _in_order(tasks):
+            earlier = tuple(dict.fromkeys(key for other in _dependencies(tasks, name) for key in ends[other]))
+            found = self._plan_task(name, tasks[name], given, earlier or self.after)
+            followed = {key for task in found for key in task.after}
+            ends[name] = tuple(task.key for task in found if task.key not in followed) or earlier
+            planned += found
+        return planned
 
-        An event that comes late, after a later one of its task, says nothing any more and is left out.
-        """
-        key = (event.task, event.recipe)
-        if key in self.last and event.unix_time_s < self.last[key].unix_time_s:
-            return
-        for earlier in self._unseen_before(key):
-            self._seen.add(earlier)
-            yield TaskEvent(task=earlier[0], recipe=earlier[1], state="cached", unix_time_s=event.unix_time_s)
-        self._seen.add(key)
-        self.last[key] = event
-        yield event
-
-    def failed(self) -> TaskEvent | None:
-        """The event of the task that failed first, of those that failed in their last attempt; or None."""
-        failures = [event for event in self.last.values() if event.state == "failed"]
-        return min(failures, key=lambda event: event.unix_time_s, default=None)
-
-    def unfinished(self) -> list[TaskEvent]:
-        """The tasks that began and said nothing since, the newest first: killed from outside, when the run has ended."""
-        started = [event for event in self.last.values() if event.state == "started"]
-        return sorted(started, key=lambda event: event.unix_time_s, reverse=True)
-
-    def _unseen_before(self, key: TaskKey) -> list[TaskKey]:
-        found: list[TaskKey] = []
-        waiting = [*self._after.get(key, ())]
-        while waiting:
-            earlier = waiting.pop()
-            if earlier in self._seen or earlier in found:
-                continue
-            found.append(earlier)
-            waiting.extend(self._after.get(earlier, ()))
-        return found[::-1]
+    def _plan_task(self, name: str, task: Mapping[str, Any], given: Mapping[str, Any], after: tuple[TaskKey, ...]) -> list[PlannedTask]:
+        component = self.components[task["componentRef"]["name"]]
+        inputs = {key: _value(source, given) for key, source in task.get("inputs", {}).get("parameters", {}).items()}
+        if "dag" in component:
+            iterator = task.get("parameterIterator")
+            group = _Group(self.components, after, self.in_loop or iterator is not None)
+            rounds = [{}] if iterator is None else _items(iterator, inputs)
+            return [planned for item in rounds for planned in group.plan(component, inputs | item)]
+        if "context" not in inputs:
+            return []
+        called, _, recipe = task.get("taskInfo", {}).get("name", name).partition(".")
+        if task.get("triggerPolicy", {}).get("strategy") == _WHATEVER_HAPPENED:
+            after = ()
+        return [
+            PlannedTask(
+                task=called,
+                recipe=recipe or inputs.get("recipe"),
+                applied=inputs.get("settings") != LEFT_OUT,
+                in_loop=self.in_loop,
+                engine_name=name,
+                after=after,
+            )
+        ]
 
 
-def _dependencies(tasks: list[TaskKey]) -> dict[TaskKey, list[TaskKey]]:
-    after: dict[TaskKey, list[TaskKey]] = {
-        ("train", "baseline"): [("ingest", None)],
-        ("convert", "baseline"): [("train", "baseline")],
-        ("evaluate", "baseline"): [("convert", "baseline")],
-        ("evaluate_test", "baseline"): [("convert", "baseline")],
-        ("nominate", None): [("benchmark", None)],
-        ("evaluate_test", "nominee"): [("nominate", None), ("evaluate_test", "baseline")],
-        ("judge", None): [("evaluate_test", "nominee")],
-        ("report", None): [("judge", None)],
-        ("release", None): [("judge", None)],
-        ("benchmark", None): [],
-    }
-    recipes = dict.fromkeys(recipe for _, recipe in tasks if recipe not in (None, "baseline", "nominee"))
-    for recipe in recipes:
-        stages: list[TaskKey] = [(stage, recipe) for stage in (*STAGES, "evaluate")]
-        after[stages[0]] = [("train", "baseline"), ("evaluate", "baseline")]
-        for earlier, later in pairwise(stages):
-            after[later] = [earlier]
-        after["benchmark", None].append(stages[-1])
-    return after
+def _items(iterator: Mapping[str, Any], inputs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What each round of a loop is given, under the name of its item."""
+    items = inputs.get(iterator.get("items", {}).get("inputParameter", ""))
+    for item in items if isinstance(items, list) else ():
+        yield {iterator["itemInput"]: item}
+
+
+def _value(source: Mapping[str, Any], given: Mapping[str, Any]) -> Any:
+    """The value of a task's parameter; None when it is only known in the run."""
+    if "runtimeValue" in source:
+        return source["runtimeValue"].get("constant")
+    value = given.get(source.get("componentInputParameter", ""))
+    key = _ITEM_KEY.fullmatch(source.get("parameterExpressionSelector", ""))
+    if key is None:
+        return value
+    return value.get(key[1]) if isinstance(value, Mapping) else None
+
+
+def _in_order(tasks: Mapping[str, Any]) -> Sequence[str]:
+    """The names of a group's tasks, each after all that it depends on; those that could begin together by what they are called."""
+    depths: dict[str, int] = {}
+
+    def depth(name: str) -> int:
+        if name not in depths:
+            depths[name] = 1 + max((depth(other) for other in _dependencies(tasks, name)), default=0)
+        return depths[name]
+
+    return sorted(tasks, key=lambda name: (depth(name), tasks[name].get("taskInfo", {}).get("name", name), name))
+
+
+def _dependencies(tasks: Mapping[str, Any], name: str) -> Sequence[str]:
+    return tasks[name].get("dependentTasks", ())

@@ -11,36 +11,19 @@ import threading
 import warnings
 from pathlib import Path
 
+from google.protobuf import json_format
 from kfp import local
 
-from edgepress.contracts.strict import StrictModel
+from edgepress.contracts.json_file import write_json
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
-from edgepress_pipelines.flow.parameters import PipelineParameters
-
-
-class EngineRequest(StrictModel):
-    """What the engine is asked to run.
-
-    Attributes:
-        run_id: of the run's folder.
-        parameters: arguments of the pipeline function.
-        parallelism: recipes at the same time.
-        code_digests: enter the cache keys.
-        artifact_root: where this run's tasks write.
-        cache_root: the cache's entries, shared by all runs of a working directory.
-    """
-
-    run_id: str
-    parameters: PipelineParameters
-    parallelism: int
-    code_digests: dict[str, str]
-    artifact_root: str
-    cache_root: str
+from edgepress_pipelines.local.code_digest import code_digest
+from edgepress_pipelines.local.request import PIPELINE_NAME, EngineRequest
 
 
 def main() -> None:
-    """Run the request in the file named by the first argument."""
-    request = EngineRequest.model_validate_json(Path(sys.argv[1]).read_bytes())
+    """Run the request in the file named by the first argument, and write beside it what was compiled for it."""
+    request_path = Path(sys.argv[1])
+    request = EngineRequest.model_validate_json(request_path.read_bytes())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # The runner doubts any image whose name lacks "python", and any setting that only a cluster honours.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp")
@@ -52,8 +35,10 @@ def main() -> None:
         enable_caching=True,
         cache_root=request.cache_root,
     )
-    build = BuildSettings(parallelism=request.parallelism, run_id=request.run_id, code_digests=request.code_digests)
-    build_pipeline(build)(**request.parameters)
+    build = BuildSettings(parallelism=request.parallelism, run_id=request.run_id, code_digest=code_digest)
+    pipeline = build_pipeline(build)
+    write_json(request_path.with_name(PIPELINE_NAME), json_format.MessageToDict(pipeline.pipeline_spec))
+    pipeline(**request.parameters)
 
 
 def _end_with_parent() -> None:

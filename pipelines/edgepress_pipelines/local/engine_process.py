@@ -1,5 +1,6 @@
 """Starting the engine's process, following its events, and ending it whole."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,10 +9,11 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from edgepress.contracts.json_file import write_json
 from edgepress.task import EVENTS_NAME, RUN_DIR_VARIABLE, TaskEvent
-from edgepress_pipelines.local.engine import EngineRequest
+from edgepress_pipelines.local.request import PIPELINE_NAME, REQUEST_NAME, EngineRequest
 
 ENGINE_LOG_NAME = "engine.log"
 _POLL_INTERVAL_S = 0.1
@@ -19,7 +21,7 @@ _STOP_TIMEOUT_S = 5.0
 
 
 class EngineProcess:
-    """One run's engine. ``events()`` follows it to its end; leaving the ``with`` block ends it and all its tasks."""
+    """One run's engine. ``pipeline()`` and then ``events()`` follow it to its end; leaving the ``with`` block ends it and all its tasks."""
 
     def __init__(self, request: EngineRequest, run_dir: Path, environment: Mapping[str, str]) -> None:
         self._request = request
@@ -30,7 +32,7 @@ class EngineProcess:
         self._temporary = tempfile.TemporaryDirectory(prefix="edgepress-run-", ignore_cleanup_errors=True)
 
     def __enter__(self) -> "EngineProcess":
-        request_path = self._run_dir / "request.json"
+        request_path = self._run_dir / REQUEST_NAME
         write_json(request_path, self._request)
         with (self._run_dir / "logs" / ENGINE_LOG_NAME).open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - no shell, no argument from outside
@@ -58,6 +60,17 @@ class EngineProcess:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._temporary.cleanup()
+
+    def pipeline(self) -> dict[str, Any] | None:
+        """The pipeline that it has compiled, a KFP ``PipelineSpec``; waits for it. None when the engine ended before."""
+        assert self._process is not None
+        path = self._run_dir / PIPELINE_NAME
+        while not path.exists():
+            if self._process.poll() is not None:
+                return None
+            time.sleep(_POLL_INTERVAL_S)
+        compiled: dict[str, Any] = json.loads(path.read_bytes())
+        return compiled
 
     def events(self) -> Iterator[TaskEvent | None]:
         """Every event as it is written, and None at each look without one, until the engine has ended."""

@@ -9,16 +9,15 @@ from edgepress.contracts.release import MANIFEST_NAME
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
 from edgepress.storage import is_local, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
-from edgepress_pipelines.compress_and_release import CACHED_STEPS
 from edgepress_pipelines.flow.inputs import place_inputs
 from edgepress_pipelines.flow.listener import RunListener
 from edgepress_pipelines.flow.outcome import RunOutcome, explain_failure, judged, published_uri
-from edgepress_pipelines.flow.parameters import pipeline_parameters, recipe_item, settings_text
-from edgepress_pipelines.flow.plan import RunProgress, plan_tasks
+from edgepress_pipelines.flow.parameters import pipeline_parameters
+from edgepress_pipelines.flow.plan import plan_tasks
+from edgepress_pipelines.flow.progress import RunProgress
 from edgepress_pipelines.flow.workdir import Workdir
-from edgepress_pipelines.local.code_digest import code_digest
-from edgepress_pipelines.local.engine import EngineRequest
 from edgepress_pipelines.local.engine_process import ENGINE_LOG_NAME, EngineProcess
+from edgepress_pipelines.local.request import EngineRequest
 
 
 def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListener) -> RunOutcome:
@@ -43,20 +42,20 @@ def run_locally(config: PipelineConfig, workdir_path: Path, listener: RunListene
                 place=True,
             ),
             parallelism=config.resources.parallelism,
-            code_digests={component: code_digest(module) for component, module in CACHED_STEPS.items()},
             artifact_root=str(workdir.artifacts / run_dir.name),
             cache_root=str(workdir.cache),
         )
-        return _follow(config, request, workdir, run_dir, environment, listener)
+        return _follow(request, workdir, run_dir, environment, listener)
 
 
-def _follow(
-    config: PipelineConfig, request: EngineRequest, workdir: Workdir, run_dir: Path, environment: Mapping[str, str], listener: RunListener
-) -> RunOutcome:
-    tasks = plan_tasks([recipe_item(recipe, settings_text) for recipe in config.recipes])
-    progress = RunProgress(tasks)
-    listener.run_started(run_dir.name, str(run_dir / "logs"), tasks)
+def _follow(request: EngineRequest, workdir: Workdir, run_dir: Path, environment: Mapping[str, str], listener: RunListener) -> RunOutcome:
+    listener.run_started(run_dir.name, str(run_dir / "logs"))
     with EngineProcess(request, run_dir, environment) as engine:
+        pipeline = engine.pipeline()
+        tasks = plan_tasks(pipeline, request.parameters) if pipeline is not None else []
+        if tasks:
+            listener.run_planned(tasks)
+        progress = RunProgress(tasks)
         for event in engine.events():
             if event is not None:
                 for told in progress.events(event):

@@ -16,7 +16,7 @@ from rich.text import Text
 from edgepress.contracts.candidate import BASELINE
 from edgepress.task import TaskEvent
 from edgepress_pipelines.flow.listener import RunListener
-from edgepress_pipelines.flow.plan import NOT_RECIPES, PlannedTask
+from edgepress_pipelines.flow.plan import PlannedTask, TaskKey
 from edgepress_pipelines.terminal.duration import format_duration
 from edgepress_pipelines.terminal.foreign_text import harmless
 
@@ -94,6 +94,7 @@ class LiveDisplay(RunListener):
         self._began_s = time.time()
         self._lock = threading.Lock()
         self._before: dict[str, _Cell] = {}
+        self._keys_before: set[TaskKey] = set()
         self._grid: dict[str, dict[str, _Cell]] = {}
         self._stages: list[str] = []
         self._after: dict[str, _Cell] = {}
@@ -107,11 +108,16 @@ class LiveDisplay(RunListener):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._live.stop()
 
-    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
+    def run_started(self, run_id: str, logs: str | None) -> None:
         with self._lock:
             self._run_id = run_id
+        if logs is not None:
+            self.note(f"logs: {logs}")
+
+    def run_planned(self, tasks: Sequence[PlannedTask]) -> None:
+        with self._lock:
             for planned in tasks:
-                if planned.recipe is not None and planned.recipe not in NOT_RECIPES:
+                if planned.in_loop and planned.recipe is not None:
                     if planned.task not in self._stages:
                         self._stages.append(planned.task)
                     self._grid.setdefault(planned.recipe, {})[planned.task] = _Cell("waiting" if planned.applied else "passes_through")
@@ -119,8 +125,7 @@ class LiveDisplay(RunListener):
                     self._after.setdefault(planned.task, _Cell())
                 else:
                     self._before.setdefault(planned.task, _Cell())
-        if logs is not None:
-            self.note(f"logs: {logs}")
+                    self._keys_before.add(planned.key)
 
     def task_event(self, event: TaskEvent) -> None:
         with self._lock:
@@ -146,7 +151,7 @@ class LiveDisplay(RunListener):
         row = self._grid.get(event.recipe or "", {})
         if event.task in row:
             return row[event.task]
-        if event.recipe in (None, BASELINE) and event.task in self._before:
+        if (event.task, event.recipe) in self._keys_before:
             return self._before[event.task]
         return self._after.setdefault(event.task, _Cell())
 

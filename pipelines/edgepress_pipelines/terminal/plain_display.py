@@ -10,7 +10,7 @@ from rich.console import Console
 
 from edgepress.task import TaskEvent
 from edgepress_pipelines.flow.listener import RunListener
-from edgepress_pipelines.flow.plan import PlannedTask
+from edgepress_pipelines.flow.plan import PlannedTask, TaskKey
 from edgepress_pipelines.terminal.duration import format_duration
 from edgepress_pipelines.terminal.foreign_text import harmless
 
@@ -27,7 +27,7 @@ class PlainDisplay(RunListener):
         self._console = console
         self._longest_silence_s = longest_silence_s
         self._began_s = self._spoke_s = time.monotonic()
-        self._passing_through: set[tuple[str, str | None]] = set()
+        self._passing_through: set[TaskKey] = set()
         self._running: dict[str, float] = {}
         self._lock = threading.Lock()
         self._has_ended = threading.Event()
@@ -41,10 +41,12 @@ class PlainDisplay(RunListener):
         self._has_ended.set()
         self._reminder.join()
 
-    def run_started(self, run_id: str, logs: str | None, tasks: Sequence[PlannedTask]) -> None:
-        self._passing_through = {(planned.task, planned.recipe) for planned in tasks if not planned.applied}
-        known = f": {len(tasks) - len(self._passing_through)} tasks" if tasks else ""
-        self._line(f"run {run_id}{known}{f'; logs: {logs}' if logs else ''}")
+    def run_started(self, run_id: str, logs: str | None) -> None:
+        self._line(f"run {run_id}{f'; logs: {logs}' if logs else ''}")
+
+    def run_planned(self, tasks: Sequence[PlannedTask]) -> None:
+        self._passing_through = {planned.key for planned in tasks if not planned.applied}
+        self._line(f"{len(tasks) - len(self._passing_through)} tasks planned")
 
     def task_event(self, event: TaskEvent) -> None:
         passes_through = (event.task, event.recipe) in self._passing_through

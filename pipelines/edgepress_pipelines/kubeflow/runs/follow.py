@@ -11,12 +11,13 @@ from edgepress.errors import EXIT_FAILED, ConfigError, EdgePressError, Integrity
 from edgepress.task import TaskEvent
 from edgepress_pipelines.flow.listener import RunListener
 from edgepress_pipelines.flow.outcome import RunOutcome, explain_failure, judged, published_uri
-from edgepress_pipelines.flow.plan import RunProgress, plan_tasks
+from edgepress_pipelines.flow.plan import PlannedTask, plan_tasks
+from edgepress_pipelines.flow.progress import RunProgress
 from edgepress_pipelines.flow.workdir import Workdir
 from edgepress_pipelines.kubeflow.api.connection import Connection
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
 from edgepress_pipelines.kubeflow.runs.folder import RunFolder
-from edgepress_pipelines.kubeflow.runs.record import RunRecord, record_of
+from edgepress_pipelines.kubeflow.runs.record import RunRecord, read_pipeline, record_of
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,11 @@ class Follower:
         self._run_dir = workdir.run_of_cluster(run.run_id)
         self._listener = listener
         self._pace = pace or Pace()
-        tasks = plan_tasks(run.recipes) if run.recipes else []  # without recipes it is no run of EdgePress
+        listener.run_started(run.run_id, f"edgepress runs logs {run.run_id} [TASK]" if run.storage_uri is not None else None)
+        tasks = self._plan()
+        if tasks:
+            listener.run_planned(tasks)
         self._progress = RunProgress(tasks)
-        listener.run_started(run.run_id, f"edgepress runs logs {run.run_id} [TASK]" if run.storage_uri is not None else None, tasks)
         self._folder = self._open_folder()
         self._store_is_readable = True
         self._store_has_answered: bool | None = None  # None: nobody has asked yet
@@ -122,6 +125,15 @@ class Follower:
         for event in events:
             for told in self._progress.events(event):
                 self._listener.task_event(told)
+
+    def _plan(self) -> list[PlannedTask]:
+        """The run's tasks, of which a run that is not EdgePress's has none."""
+        try:
+            pipeline = read_pipeline(self._connection, self._run)
+        except KubeflowError as error:
+            self._listener.note(f"which tasks are to come is not known: {error}")
+            return []
+        return plan_tasks(pipeline, self._run.parameters) if pipeline is not None else []
 
     def _open_folder(self) -> RunFolder | None:
         if self._run.storage_uri is None:

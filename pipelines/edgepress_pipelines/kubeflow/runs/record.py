@@ -1,7 +1,7 @@
 """A run of EdgePress as KFP knows it: its state, and what its parameters say about it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -34,7 +34,9 @@ class RunRecord:
         task_problems: KFP's name for a task that failed -> what it says about it, in one line.
         pipeline: the configuration's name; empty when the parameters do not tell.
         storage_uri: where the run's folder is; None when the parameters do not tell.
-        recipes: the items of the loop over recipes.
+        parameters: that it was started with.
+        pipeline_spec: the pipeline that it runs, as plain data; None where it is known by its version alone.
+        version: identifiers of the pipeline and its version; None when KFP does not tell.
     """
 
     run_id: str
@@ -46,7 +48,9 @@ class RunRecord:
     task_problems: Mapping[str, str]
     pipeline: str
     storage_uri: str | None
-    recipes: Sequence[Mapping[str, str]]
+    parameters: Mapping[str, Any]
+    pipeline_spec: Mapping[str, Any] | None
+    version: tuple[str, str] | None
 
     @property
     def has_ended(self) -> bool:
@@ -70,6 +74,19 @@ def read_run(connection: Connection, run: str) -> RunRecord:
     return record_of(found)
 
 
+def read_pipeline(connection: Connection, run: RunRecord) -> Mapping[str, Any] | None:
+    """The pipeline that a run runs, a KFP ``PipelineSpec`` as plain data; None when KFP does not tell which it is.
+
+    Raises:
+        KubeflowError: KFP cannot be asked, or refuses, e.g. because the version has been deleted.
+    """
+    spec = run.pipeline_spec
+    if spec is None and run.version is not None:
+        spec = connection.pipelines.pipeline_service_get_pipeline_version(*run.version).pipeline_spec
+    # Beside what pods get, which KFP calls the platform's, the pipeline itself is one level further down.
+    return None if spec is None else spec.get("pipeline_spec", spec)
+
+
 def record_of(run: Any) -> RunRecord:
     """Read KFP's answer about a run.
 
@@ -80,6 +97,7 @@ def record_of(run: Any) -> RunRecord:
     context = _context(parameters.get("context"))
     finished = run.finished_at if run.finished_at is not None and run.finished_at.timestamp() > 0 else None  # 1970 stands for "not yet"
     task_problems = _task_problems(run)
+    reference = run.pipeline_version_reference
     return RunRecord(
         run_id=run.run_id,
         name=run.display_name or "",
@@ -90,7 +108,9 @@ def record_of(run: Any) -> RunRecord:
         task_problems=task_problems,
         pipeline=context.name,
         storage_uri=context.storage or None,
-        recipes=_recipes(parameters.get("recipes")),
+        parameters=parameters,
+        pipeline_spec=run.pipeline_spec or None,
+        version=(reference.pipeline_id, reference.pipeline_version_id) if reference is not None else None,
     )
 
 
@@ -99,12 +119,6 @@ def _context(text: object) -> RunContext:
         return RunContext.model_validate_json(text) if isinstance(text, str) and text else RunContext()
     except ValidationError:
         return RunContext()  # another release wrote it: the run can still be listed
-
-
-def _recipes(items: object) -> Sequence[Mapping[str, str]]:
-    if not isinstance(items, list):
-        return ()
-    return [item for item in items if isinstance(item, dict) and isinstance(item.get("recipe"), str)]
 
 
 def _task_problems(run: Any) -> dict[str, str]:

@@ -31,7 +31,7 @@ def list_runs(
     connection = kubeflow.connect()
 
     from edgepress_pipelines.kubeflow.preflight import check_backend
-    from edgepress_pipelines.kubeflow.runs import listing as listing
+    from edgepress_pipelines.kubeflow.runs import listing
 
     check_backend(connection, None)
     listing.show_runs(make_console(), listing.list_runs(connection, experiment, limit, tell))

@@ -77,8 +77,9 @@ class State:
             raise ApiError(400, "PipelineVersion.Name length cannot exceed 127")
         if any(version["pipeline_id"] == pipeline_id and version["name"] == name for version in self.versions.values()):
             raise ApiError(409, "Failed to create a pipeline version")
-        spec = parse_pipeline(content)
-        made = {"pipeline_id": pipeline_id, "name": name, "display_name": name, "description": description, "pipeline_spec": spec}
+        spec, platform = parse_pipeline(content)
+        told = spec if platform is None else {"pipeline_spec": spec, "platform_spec": platform}
+        made = {"pipeline_id": pipeline_id, "name": name, "display_name": name, "description": description, "pipeline_spec": told}
         version = self._add(self.versions, "pipeline_version_id", made)
         self.specs[version["pipeline_version_id"]] = spec
         return version

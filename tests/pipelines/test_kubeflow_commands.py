@@ -24,7 +24,7 @@ from edgepress_pipelines.kubeflow.runs.submit import submit_run
 from tests.kfp_api.faults import Fault
 from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_configs import EXAMPLE_LOCK
-from tests.pipelines.cluster_project import PUBLISHED_URI, STORAGE, RunOnCluster, connect, package_in, read_config, write_config
+from tests.pipelines.cluster_project import PUBLISHED_URI, STORAGE, RunOnCluster, connect, package_of, read_config, write_config
 from tests.pipelines.foreground import heed_interrupts
 from tests.unit import store_environment
 
@@ -157,7 +157,7 @@ def test_an_interrupt_leaves_the_run_and_says_how_to_follow_it_again(
 def test_a_token_file_that_stays_empty_is_not_the_end_of_the_run(
     kfp: KfpServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    package = package_in(tmp_path, read_config(tmp_path))
+    package = package_of(read_config(tmp_path))
     run_id = submit_run(read_config(tmp_path), connect(kfp), package).run_id
     token = tmp_path / "token"
     token.write_text("t0ken")

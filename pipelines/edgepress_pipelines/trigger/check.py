@@ -11,7 +11,7 @@ from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.api.preflight import check_backend
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
-from edgepress_pipelines.kubeflow.package import compiled
+from edgepress_pipelines.kubeflow.package import pack
 from edgepress_pipelines.kubeflow.runs.known_runs import list_known_runs
 from edgepress_pipelines.kubeflow.runs.submit import create_run, prepare_run
 from edgepress_pipelines.trigger.decision import KnownRun
@@ -68,8 +68,10 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
 
     def prepare(fingerprint: Fingerprint) -> CreateRun:
         check_before_start(config, connection, request.kube_context, request.no_cluster_check, tell)
-        with compiled(config, lock, fingerprint) as package:
-            prepared = prepare_run(config, connection, package)
+        from edgepress_pipelines.kubeflow.compile import compile_pipeline  # imports KFP's compiler, which takes a second
+
+        pipeline = compile_pipeline(config.resources.kubeflow, lock)
+        prepared = prepare_run(config, connection, pack(config, pipeline, fingerprint))
         return lambda before_request: create_run(prepared, Connection(request.connection, before_request)).run_id
 
     outcome = start_if_due(config, lock, runs_of=runs_of, prepare_run=prepare, force=force, tell=tell)

@@ -65,7 +65,7 @@ def _compiled(settings_json: str) -> CompiledPipeline:
 def package_of(config: PipelineConfig) -> Package:
     """What is submitted for a configuration; pipelines are compiled once for all tests of this process."""
     pipeline = _compiled(config.resources.kubeflow.model_dump_json())
-    return pack(config, pipeline, take_fingerprint(config, example_lock()))
+    return pack(config, pipeline, take_fingerprint(config, pipeline.digest))
 
 
 def connect(kfp: KfpServer, **settings: Any) -> Connection:

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from edgepress import images
 from edgepress.contracts.kubeflow import DataVolume
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError, StorageError
 from edgepress.storage import ObjectStore
 from edgepress.storage.filesystem import FilesystemStore
 from edgepress_pipelines.config.file import load_config
-from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.trigger import start as trigger
 from edgepress_pipelines.trigger.decision import MAX_FAILURES, KnownRun, RunState, Unchanged
 from edgepress_pipelines.trigger.start import CreateRun, TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
@@ -29,9 +27,7 @@ release: {uri: s3://edgepress/releases}
 """
 
 
-LOCK = ImageLock(
-    Path("lock.yaml"), {name: f"registry/{name}@sha256:{'1' * 64}" for name in (images.TRAINER, images.EVALUATOR, images.RELEASER)}
-)
+CODE = f"sha256:{'1' * 64}"
 
 
 class Cluster:
@@ -72,7 +68,7 @@ class Project:
 
     def trigger(self, *overrides: str, force: bool = False) -> TriggerOutcome:
         config = load_config(self._config, ["resources.kubeflow.storage_uri=s3://bucket/prefix", *overrides])
-        return start_if_due(config, LOCK, runs_of=self.cluster.runs_of, prepare_run=self.cluster.prepare_run, force=force)
+        return start_if_due(config, CODE, runs_of=self.cluster.runs_of, prepare_run=self.cluster.prepare_run, force=force)
 
     def judge(self, outcome: str, fingerprint: Fingerprint | None, state: RunState = "succeeded") -> None:
         run = self.cluster.end(state)
@@ -152,7 +148,7 @@ def test_a_run_that_ends_while_the_claim_is_awaited_is_not_repeated(project: Pro
             return []
         return project.cluster.runs_of(wanted)
 
-    outcome = start_if_due(config, LOCK, runs_of=runs_of, prepare_run=project.cluster.prepare_run)
+    outcome = start_if_due(config, CODE, runs_of=runs_of, prepare_run=project.cluster.prepare_run)
     assert isinstance(outcome.decision, Unchanged)
 
 
@@ -228,7 +224,7 @@ def test_a_start_that_takes_long_is_not_a_second_one(project: Project) -> None:
             time.seconds += 1000
             other.append(
                 start_if_due(
-                    config, LOCK, runs_of=project.cluster.runs_of, prepare_run=project.cluster.prepare_run, clock=VirtualTime().clock()
+                    config, CODE, runs_of=project.cluster.runs_of, prepare_run=project.cluster.prepare_run, clock=VirtualTime().clock()
                 )
             )
             before_request()
@@ -237,6 +233,6 @@ def test_a_start_that_takes_long_is_not_a_second_one(project: Project) -> None:
         return create
 
     with pytest.raises(StorageError, match="taken over"):
-        start_if_due(config, LOCK, runs_of=project.cluster.runs_of, prepare_run=prepare, clock=time.clock())
+        start_if_due(config, CODE, runs_of=project.cluster.runs_of, prepare_run=prepare, clock=time.clock())
     assert other[0].started_run_id == "run-1"
     assert len(project.cluster.runs) == 1

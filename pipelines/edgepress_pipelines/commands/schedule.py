@@ -54,7 +54,7 @@ def create_schedule(
         raise ConfigError(f"{config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
     check(settings, connection, kube_context, no_cluster_check)
     pipeline = compile_pipeline(settings.resources.kubeflow, lock)
-    fingerprint = take_fingerprint(settings, lock)  # the dataset is what each run will find
+    fingerprint = take_fingerprint(settings, pipeline.digest)  # the dataset is what each run will find
     creation = schedules.create_schedule(settings, connection, pack(settings, pipeline, fingerprint))
     did = {"created": "created", "replaced": "replaced", "nothing": "is there already with this content, nothing changed"}[creation.did]
     paused = "" if creation.schedule.is_enabled else " (paused)"

@@ -76,7 +76,7 @@ def submit(
         Workdir(workdir)  # what is wrong with it is told before anything is started
     pipeline = compile_pipeline(settings.resources.kubeflow, lock)
     dataset = None if is_on_data_volume(settings) else digest_dataset(settings)
-    fingerprint = take_fingerprint(settings, lock, dataset=dataset)
+    fingerprint = take_fingerprint(settings, pipeline.digest, dataset=dataset)
     submitted = submit_run(settings, connection, pack(settings, pipeline, fingerprint))
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:

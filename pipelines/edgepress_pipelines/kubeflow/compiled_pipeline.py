@@ -1,5 +1,6 @@
 """A compiled pipeline as it is uploaded: which it is follows from its content, and no configuration's values are in it."""
 
+import copy
 import hashlib
 import json
 from dataclasses import dataclass
@@ -7,6 +8,9 @@ from functools import cached_property
 from typing import Any
 
 import yaml
+
+from edgepress.contracts.digest import Digest
+from edgepress.device.digest import digest_bytes
 
 _YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _NAME_DIGITS = 32
@@ -29,6 +33,14 @@ class CompiledPipeline:
     def version_name(self) -> str:
         """The name of its version in KFP: ``sha256-…``, from what its YAML says. Not from its bytes: comments are nothing that runs."""
         return f"sha256-{hashlib.sha256(_canonical(self._documents)).hexdigest()[:_NAME_DIGITS]}"
+
+    @cached_property
+    def digest(self) -> Digest:
+        """Digest of all that was compiled but the registries, so that images pulled from a mirror are the same pipeline."""
+        graph, *others = copy.deepcopy(self._documents)
+        for executor in graph["deploymentSpec"]["executors"].values():
+            executor["container"]["image"] = executor["container"]["image"].partition("@")[2]
+        return digest_bytes(_canonical([graph, *others]))
 
     @cached_property
     def _documents(self) -> list[Any]:

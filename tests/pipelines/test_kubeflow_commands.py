@@ -11,11 +11,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from edgepress.storage import open_store, s3_client
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.cli import app
 from edgepress_pipelines.commands.arguments import make_console
@@ -233,6 +235,40 @@ def test_data_on_a_volume_of_the_cluster_is_left_to_the_run_to_look_at(
     refused = command("trigger", "config.yaml")
     assert (refused.exit_code, len(kfp.state.runs)) == (2, 1)
     assert "dataset.source: /mnt/nowhere-here/pets is not here" in " ".join(refused.output.split())
+
+
+@pytest.fixture
+def objects_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Paths of the objects whose content is asked for from now on."""
+    paths: list[str] = []
+
+    def watched(endpoint_url: str | None) -> Any:
+        client = s3_client.connect(endpoint_url)
+        client.meta.events.register("before-call.s3.GetObject", lambda params, **_: paths.append(params["url_path"]))
+        return client
+
+    monkeypatch.setattr("edgepress.storage.s3.connect", watched)
+    return paths
+
+
+@pytest.mark.parametrize("arguments", [("submit",), ("schedule", "create"), ("trigger",)])
+def test_an_adopted_model_is_read_once(
+    kfp: KfpServer,
+    store: dict[str, str],
+    command: Callable[..., Result],
+    arguments: tuple[str, ...],
+    objects_read: list[str],
+    tmp_path: Path,
+) -> None:
+    models, _ = open_store("s3://models/mine")
+    files = ("mine/saved_model.pb", "mine/variables/variables.index")
+    for key in files:
+        models.put_bytes(key, key.encode())
+    write_config(tmp_path, baseline={"from": "s3://models/mine"}, name="-".join(("adopted", *arguments)))
+    done = command(*arguments, "config.yaml")
+    assert done.exit_code == 0, done.output
+    assert len(kfp.state.runs) + len(kfp.state.recurring_runs) == 1
+    assert sorted(objects_read) == [f"/{key}" for key in files]
 
 
 def test_uploading_twice(kfp: KfpServer, tmp_path: Path) -> None:

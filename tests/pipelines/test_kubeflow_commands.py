@@ -349,14 +349,6 @@ def test_what_is_refused_leaves_nothing_behind(
     assert kfp.state.is_empty()
 
 
-def test_a_refused_run_is_one_line_and_exit_code_2(kfp: KfpServer, tmp_path: Path) -> None:
-    write_config(tmp_path)
-    kfp.tag_name = "2.5.0"
-    done = run(kfp, tmp_path, "submit", "config.yaml")
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert done.stderr.startswith(f"edgepress: error: {kfp.url}: its backend is KFP 2.5.0")
-
-
 def test_secrets_come_from_files_and_the_environment_and_are_never_shown(
     kfp: KfpServer, command: Callable[..., Result], tmp_path: Path
 ) -> None:

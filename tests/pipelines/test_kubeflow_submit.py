@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, StorageError
+from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, StorageError
 from edgepress_pipelines.flow.pipeline_name import PIPELINE_NAME
 from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
@@ -169,9 +169,8 @@ def test_a_namespace_that_is_not_ones_own_is_refused_before_anything_is_there(tm
         assert kfp.state.is_empty()
 
 
-@pytest.mark.parametrize("fault", [Fault("login page"), Fault("refuse", status=401), Fault("refuse", status=404, at="experiments")])
-def test_what_preflight_finds_is_wrong_input(kfp: KfpServer, tmp_path: Path, fault: Fault) -> None:
-    kfp.faults.add(fault)
+def test_experiments_that_are_not_there_are_wrong_input(kfp: KfpServer, tmp_path: Path) -> None:
+    kfp.faults.add(Fault("refuse", status=404, at="experiments"))
     with pytest.raises(KubeflowError) as refused:
         check_run(read_config(tmp_path), connect(kfp), None, no_word)
     assert "\n" not in str(refused.value)
@@ -186,11 +185,6 @@ def test_a_server_in_trouble_is_nobodys_wrong_input(kfp: KfpServer, tmp_path: Pa
         check_run(read_config(tmp_path), connect(kfp), None, no_word)
     assert failed.value.exit_code == EXIT_FAILED
     assert kfp.state.is_empty()
-
-
-def test_a_run_needs_a_place_for_what_it_gives(kfp: KfpServer, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"resources\.kubeflow\.storage_uri"):
-        check_run(read_config(tmp_path, resources={}), connect(kfp), None, no_word)
 
 
 def test_what_cannot_be_checked_is_said_in_one_line(kfp: KfpServer, tmp_path: Path) -> None:

@@ -119,14 +119,6 @@ def test_runs_that_keep_failing_are_not_started_for_ever(project: Project) -> No
     assert project.trigger(force=True).started_run_id == f"run-{MAX_FAILURES + 1}"
 
 
-def test_a_release_that_failed_is_tried_again(project: Project) -> None:
-    project.judge("passed", project.trigger().fingerprint, "failed")
-    again = project.trigger()
-    assert again.message == "started run run-2: run run-1 failed after its verdict (passed) and may not have released"
-    project.judge("passed", again.fingerprint)
-    assert isinstance(project.trigger().decision, Unchanged)
-
-
 def test_a_run_that_somebody_stopped_is_not_started_again(project: Project) -> None:
     project.trigger()
     project.cluster.end("stopped")
@@ -198,11 +190,6 @@ def test_a_source_on_a_volume_that_is_here_is_looked_at(tmp_path: Path) -> None:
     (tmp_path / "pets.npz").unlink()
     with pytest.raises(ConfigError, match=r"pets\.npz is not here"):
         check_trigger_config(config)
-
-
-def test_storage_has_to_be_named(project: Project) -> None:
-    with pytest.raises(ConfigError, match=r"^resources\.kubeflow\.storage_uri: is not set"):
-        project.trigger("resources.kubeflow.storage_uri=null")
 
 
 def test_a_record_of_another_version_is_an_error_and_no_change(project: Project) -> None:

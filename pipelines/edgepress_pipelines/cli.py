@@ -143,15 +143,18 @@ def compile_(
     images: ImagesOption = DEFAULT_IMAGES,
     overrides: SetOption = [],  # noqa: B006  typer copies it
 ) -> None:
-    """Compile the pipeline for Kubeflow, every image by digest. Recipes stay a parameter of it."""
+    """Compile the pipeline for Kubeflow, every image by digest, with this configuration's values as its parameters' defaults.
+
+    Files that the configuration names here (a module, a model) and long settings are not in it: `submit` puts those into the storage.
+    """
     from edgepress_pipelines.config.file import load_config
 
     settings = load_config(config, overrides)
 
-    from edgepress_pipelines.kubeflow.compile import compile_pipeline
+    from edgepress_pipelines.kubeflow.compile import write_with_parameters
     from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 
-    compile_pipeline(settings, output, read_image_lock(images))
+    write_with_parameters(settings, output, read_image_lock(images))
     typer.echo(f"wrote {output}")
 
 

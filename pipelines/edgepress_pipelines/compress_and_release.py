@@ -1,20 +1,19 @@
 """The pipeline: train or adopt a baseline, compress it by every recipe, measure, judge, and release what passed.
 
 One function for both engines. Everything that differs from run to run is a parameter, the recipes among them, so one compiled pipeline
-serves every model and team. What a compiled file must fix (how many recipes run at a time, where the code comes from) is a
+serves every model and team. What a compiled file must fix (how many recipes run at a time, where the code comes from, what pods get) is a
 ``BuildSettings``.
 """
 
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from kfp import dsl
 from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 
-from edgepress import images
 from edgepress.benchmark.component import benchmark
 from edgepress.compress.cluster.component import cluster
 from edgepress.compress.distill.component import distill
@@ -30,7 +29,13 @@ from edgepress.release.component import release
 from edgepress.report.component import report
 from edgepress.train.component import train
 from edgepress_pipelines.flow.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
-from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings, ResourceParameters
+
+
+class Pods(Protocol):
+    """What tasks get where each runs in a pod of its own."""
+
+    def dress(self, task: dsl.PipelineTask) -> None:
+        """Settle all that the graph does not say: the task's image, what its pod asks for and sees, whether it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +47,14 @@ class BuildSettings:
         run_id: identifies the run in its verdict and release; None takes the engine's own identifier.
         code_digest: the digest of the code that a module of a step imports, which enters the cache key of its tasks. None where the
             image's digest says it.
-        pods: what pods get on a cluster; None for the local runner, which has none.
+        pods: dresses each task for a cluster; None for the local runner, which has no pods.
         exit_handler: end with a task that records how the run ended, whatever happened in it.
     """
 
     parallelism: int
     run_id: str | None = None
     code_digest: Callable[[str], str] | None = None
-    pods: PodSettings | None = None
+    pods: Pods | None = None
     exit_handler: bool = False
 
 
@@ -70,36 +75,11 @@ def build_pipeline(build: BuildSettings) -> GraphComponent:
         module_digest: str = "",
         source_digest: str = "",
         fingerprint: str = "",
-        node_selector: dict = {},  # type: ignore[type-arg]  # noqa: B006
-        tolerations: list = [],  # type: ignore[type-arg]  # noqa: B006
-        credentials_secret: str = "",
-        settings_config_map: str = "",
-        trainer_cpu: str = "",
-        trainer_memory: str = "",
-        trainer_accelerator: str = "",
-        trainer_accelerator_count: str = "",
-        evaluator_cpu: str = "",
-        evaluator_memory: str = "",
-        evaluator_accelerator: str = "",
-        evaluator_accelerator_count: str = "",
-        releaser_cpu: str = "",
-        releaser_memory: str = "",
-        releaser_accelerator: str = "",
-        releaser_accelerator_count: str = "",
     ) -> None:
-        resources = {
-            images.TRAINER: ResourceParameters(trainer_cpu, trainer_memory, trainer_accelerator, trainer_accelerator_count),
-            images.EVALUATOR: ResourceParameters(evaluator_cpu, evaluator_memory, evaluator_accelerator, evaluator_accelerator_count),
-            images.RELEASER: ResourceParameters(releaser_cpu, releaser_memory, releaser_accelerator, releaser_accelerator_count),
-        }
-        pod_parameters = PodParameters(resources, node_selector, tolerations, credentials_secret, settings_config_map)
-
         def placed(task: dsl.PipelineTask) -> dsl.PipelineTask:
-            """A task whose pod has what its image's tasks need."""
-            if build.pods is None:
-                return task
-            build.pods.dress(task, pod_parameters)
-            return task if task.component_spec.name == "finish" else build.pods.retry(task)
+            if build.pods is not None:
+                build.pods.dress(task)
+            return task
 
         def named(component: PythonComponent, name: str | None, inputs: dict[str, Any]) -> dsl.PipelineTask:
             """A task of a step, called in the graph as in its log and events; see ``plan_tasks``."""
@@ -120,8 +100,6 @@ def build_pipeline(build: BuildSettings) -> GraphComponent:
         ending = dsl.ExitHandler(fresh(finish, run_id=run_id), name="run") if build.exit_handler else nullcontext()
         with ending:
             ingested = fresh(ingest, settings=dataset)
-            if build.pods is not None:
-                build.pods.mount_data(ingested)
             # Not `cached`: its whole code is its declaration, which KFP's cache compares itself.
             pinned = placed(pin_dataset(address=ingested.outputs["Output"])).set_caching_options(True).set_display_name("dataset")
             data = pinned.outputs["dataset"]

@@ -13,18 +13,19 @@ from tests.kfp_api.messages import ApiError
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The loader in C takes a tenth of the time."""
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
-_TYPES: dict[str, tuple[type, ...]] = {
-    "NUMBER_DOUBLE": (int, float),
-    "NUMBER_INTEGER": (int, float),
-    "STRING": (str,),
-    "BOOLEAN": (bool,),
-    "LIST": (list,),
-    "STRUCT": (dict,),
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "NUMBER_DOUBLE": ((int, float), "double or integer"),
+    "NUMBER_INTEGER": ((int, float), "double or integer"),
+    "STRING": ((str,), "string"),
+    "BOOLEAN": ((bool,), "bool"),
+    "LIST": ((list,), "list"),
+    "STRUCT": ((dict,), "struct"),
 }
+"""Parameter type -> what JSON gives, and the word for it in a refusal."""
 
 
 def parse_pipeline(content: bytes) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """The pipeline spec in a YAML file, and the platform's, the second document if there is one.
+    """The pipeline spec in a YAML file of one or two documents, and the platform's, if there is one.
 
     Raises:
         ApiError: it is none that a cluster could run.
@@ -68,8 +69,9 @@ def check_parameters(spec: dict[str, Any], parameters: dict[str, Any]) -> None:
         value, kind = parameters[name], parameter["parameterType"]
         if kind not in _TYPES:
             raise ApiError(400, f"input parameter {name} requires type unknown")
-        if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "BOOLEAN"):
-            raise ApiError(400, f"input parameter {name} requires type {kind.lower()}, but the parameter value is not of that type")
+        types, required = _TYPES[kind]
+        if not isinstance(value, types) or (isinstance(value, bool) and kind != "BOOLEAN"):
+            raise ApiError(400, f"input parameter {name} requires type {required}, but the input parameter is not of {required} value type")
     extra = sorted(parameters.keys() - declared.keys())
     if extra:
         raise ApiError(400, f"parameter(s) provided are not required by pipeline: {', '.join(extra)}")

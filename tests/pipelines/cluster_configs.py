@@ -8,7 +8,7 @@ import yaml
 
 from edgepress.contracts.config import PipelineConfig
 from edgepress_pipelines.config.file import load_config
-from edgepress_pipelines.kubeflow.compile import compile_pipeline
+from edgepress_pipelines.kubeflow.compile import compile_pipeline, write_with_parameters
 from edgepress_pipelines.kubeflow.image_lock import ImageLock, read_image_lock
 
 REPOSITORY = Path(__file__).parents[2]
@@ -31,9 +31,18 @@ def example_lock() -> ImageLock:
     return read_image_lock(EXAMPLE_LOCK)
 
 
-def compiled(config: PipelineConfig, folder: Path) -> Documents:
-    """Compile into a folder and read the file back."""
+def compiled(config: PipelineConfig) -> Documents:
+    """The pipeline that is uploaded for a configuration."""
+    return _read(compile_pipeline(config.resources.kubeflow, example_lock()).text)
+
+
+def written(config: PipelineConfig, folder: Path) -> Documents:
+    """The file that ``edgepress compile`` writes, with the configuration's values, read back from a folder."""
     output = folder / "pipeline.yaml"
-    compile_pipeline(config, output, example_lock())
-    graph, platforms = yaml.load_all(output.read_text(), Loader=yaml.CSafeLoader)
+    write_with_parameters(config, output, example_lock())
+    return _read(output.read_text())
+
+
+def _read(text: str) -> Documents:
+    graph, platforms = yaml.load_all(text, Loader=yaml.CSafeLoader)
     return graph, platforms

@@ -1,7 +1,6 @@
 """A configuration for a cluster, the store that its runs write to, and what a run's tasks would write there."""
 
 import functools
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import pytest
 import yaml
 
 from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.kubeflow import KubeflowSettings
 from edgepress.contracts.release import PUBLISHED_NAME
 from edgepress.contracts.run import event_key, run_key
 from edgepress.storage import join_key, open_store
@@ -18,7 +18,9 @@ from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSe
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
 from edgepress_pipelines.kubeflow.api.experiments import find_experiment
 from edgepress_pipelines.kubeflow.api.transport import Patience
-from edgepress_pipelines.kubeflow.package import Package, compiled
+from edgepress_pipelines.kubeflow.compile import compile_pipeline
+from edgepress_pipelines.kubeflow.compiled_pipeline import CompiledPipeline
+from edgepress_pipelines.kubeflow.package import Package, pack
 from edgepress_pipelines.trigger.fingerprint import take_fingerprint
 from tests.kfp_api.server import KfpServer
 from tests.pipelines.cluster_configs import example_lock
@@ -56,18 +58,14 @@ def read_config(folder: Path, **changes: Any) -> PipelineConfig:
 
 
 @functools.cache
-def _compiled(config_json: str) -> tuple[bytes, str]:
-    config, lock = PipelineConfig.model_validate_json(config_json), example_lock()
-    with compiled(config, lock, take_fingerprint(config, lock)) as package:
-        return package.pipeline.read_bytes(), json.dumps(package.parameters)
+def _compiled(settings_json: str) -> CompiledPipeline:
+    return compile_pipeline(KubeflowSettings.model_validate_json(settings_json), example_lock())
 
 
-def package_in(folder: Path, config: PipelineConfig) -> Package:
-    """What is submitted for a configuration, compiled once for all tests of this process."""
-    content, parameters = _compiled(config.model_dump_json(by_alias=True))
-    pipeline = folder / "pipeline.yaml"
-    pipeline.write_bytes(content)
-    return Package(pipeline=pipeline, parameters=json.loads(parameters))
+def package_of(config: PipelineConfig) -> Package:
+    """What is submitted for a configuration; pipelines are compiled once for all tests of this process."""
+    pipeline = _compiled(config.resources.kubeflow.model_dump_json())
+    return pack(config, pipeline, take_fingerprint(config, pipeline.digest))
 
 
 def connect(kfp: KfpServer, **settings: Any) -> Connection:

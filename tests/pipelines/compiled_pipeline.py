@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 MAX_PARAMETER_BYTES = 60_000
-_RESOURCES = {"cpu_limit", "cpu_request", "memory_limit", "memory_request", "accelerator_type", "accelerator_count"}
-_PLACEHOLDER = re.compile(r"\{\{\$\.inputs\.parameters\['([^']+)'\]\}\}")
+_PLACEHOLDER = "{{$"
 _IMAGE_BY_DIGEST = re.compile(r"[^@\s]+/(trainer|evaluator|releaser)@sha256:[0-9a-f]{64}")
 
 
@@ -46,7 +45,7 @@ def _dag_findings(name: str, dag_component: dict[str, Any], components: dict[str
                 if key not in given.get(kind, {}) and key not in loop_inputs and not declaration.get("isOptional", False):
                     yield f"{where} is not given its {kind[:-1]} {key}"
             for key, source in given.get(kind, {}).items():
-                if key not in defined and key not in loop_inputs and not (kind == "parameters" and _is_for_resources(key, source, given)):
+                if key not in defined and key not in loop_inputs:
                     yield f"{where} is given {kind[:-1]} {key}, which its component does not take"
                 yield from _source_findings(f"{where}.{key}", source, kind, dag_component, components)
     for kind in ("parameters", "artifacts"):
@@ -55,22 +54,6 @@ def _dag_findings(name: str, dag_component: dict[str, Any], components: dict[str
                 yield from _producer_findings(
                     f"{name}.{key}", selector["producerSubtask"], selector["outputArtifactKey"], "artifacts", tasks, components
                 )
-
-
-def _is_for_resources(key: str, source: dict[str, Any], given: dict[str, Any]) -> bool:
-    """KFP hands what a pod asks for to the task as inputs that its component does not take: the values, and placeholders for them."""
-    asked = {
-        name: it["runtimeValue"]["constant"] for name, it in given["parameters"].items() if name in _RESOURCES and "runtimeValue" in it
-    }
-    if key in _RESOURCES:
-        return _placeholder_key(asked.get(key)) in given["parameters"]
-    return "componentInputParameter" in source and key in {_placeholder_key(value) for value in asked.values()}
-
-
-def _placeholder_key(value: object) -> str | None:
-    """The name in ``{{$.inputs.parameters['name']}}``."""
-    match = _PLACEHOLDER.fullmatch(value) if isinstance(value, str) else None
-    return match[1] if match else None
 
 
 def _source_findings(
@@ -130,55 +113,28 @@ def _size_findings(root: dict[str, Any]) -> Iterator[str]:
 
 
 def _resource_findings(spec: dict[str, Any]) -> Iterator[str]:
-    """The driver looks up what a pod asks for among the inputs of its own task."""
-    dags = {"root": spec["root"]} | {name: component for name, component in spec["components"].items() if "dag" in component}
-    for dag_name, dag in dags.items():
-        for task_name, task in dag["dag"]["tasks"].items():
-            executor = spec["deploymentSpec"]["executors"].get(spec["components"][task["componentRef"]["name"]].get("executorLabel"), {})
-            resources = executor.get("container", {}).get("resources", {})
-            for name, value in {**resources, **resources.get("accelerator", {})}.items():
-                key = _placeholder_key(value)
-                if key is not None and key not in task.get("inputs", {}).get("parameters", {}):
-                    yield f"{dag_name}.{task_name}: {name} refers to {key}, which the task is not given"
+    """KFP makes a parameter that a pod asks by an input of the task, and so a part of its cache key."""
+    for name, executor in spec["deploymentSpec"]["executors"].items():
+        resources = executor["container"].get("resources", {})
+        for key, value in {**resources, **resources.get("accelerator", {})}.items():
+            if isinstance(value, str) and _PLACEHOLDER in value:
+                yield f"{name}: {key} is a parameter"
 
 
 def _platform_findings(spec: dict[str, Any], pods: dict[str, Any]) -> Iterator[str]:
     executors = spec["deploymentSpec"]["executors"]
     yield from (f"{name} has settings of a pod but no container" for name in pods.keys() - executors.keys())
     yield from (f"{name} has no settings of its pod" for name in executors.keys() - pods.keys())
-    dags = {"root": spec["root"]} | {name: component for name, component in spec["components"].items() if "dag" in component}
-    for dag_name, dag in dags.items():
-        for task_name, task in dag["dag"]["tasks"].items():
-            executor = spec["components"][task["componentRef"]["name"]].get("executorLabel")
-            for path, key in _component_inputs(pods.get(executor, {}), ()):
-                # The driver looks in the inputs that the group around the task was given.
-                if key not in dag.get("inputDefinitions", {}).get("parameters", {}):
-                    yield f"{dag_name}.{task_name}: {'.'.join(path)} refers to {key}, which its group does not take"
-                elif any(key not in given.get("inputs", {}).get("parameters", {}) for given in _uses(dag_name, dags)):
-                    yield f"{dag_name}.{task_name}: {'.'.join(path)} refers to {key}, which its group is not given"
-            for path in _task_outputs(pods.get(executor, {}), ()):
-                yield f"{dag_name}.{task_name}: {'.'.join(path)} waits for another task"
+    for name, pod in pods.items():
+        yield from (f"{name}: {'.'.join(path)} is a parameter" for path in _parameters(pod, ()))
 
 
-def _uses(component: str, dags: dict[str, Any]) -> list[dict[str, Any]]:
-    tasks = [task for dag in dags.values() for task in dag["dag"]["tasks"].values()]
-    return [task for task in tasks if task["componentRef"]["name"] == component]
-
-
-def _component_inputs(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _parameters(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     for key, inner in _entries(value):
-        if key == "componentInputParameter":
-            yield path, inner
-        else:
-            yield from _component_inputs(inner, (*path, key))
-
-
-def _task_outputs(value: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for key, inner in _entries(value):
-        if key == "taskOutputParameter":
+        if key in ("componentInputParameter", "taskOutputParameter"):
             yield path
         else:
-            yield from _task_outputs(inner, (*path, key))
+            yield from _parameters(inner, (*path, key))
 
 
 def _entries(value: Any) -> Iterator[tuple[str, Any]]:

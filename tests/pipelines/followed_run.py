@@ -13,7 +13,7 @@ from edgepress_pipelines.kubeflow.runs.follow import Pace, follow_run
 from edgepress_pipelines.kubeflow.runs.record import RunRecord, read_run
 from edgepress_pipelines.kubeflow.runs.submit import submit_run
 from tests.kfp_api.server import KfpServer
-from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
+from tests.pipelines.cluster_project import RunOnCluster, connect, package_of, read_config
 
 PACE = Pace(first_poll_s=0.01, longest_poll_s=0.02, lost_limit_s=60.0, store_retry_s=0.02)
 
@@ -75,7 +75,7 @@ class Submitted:
 
 def submit(kfp: KfpServer, folder: Path, storage: str) -> Submitted:
     config = read_config(folder)
-    package = package_in(folder, config)
+    package = package_of(config)
     parameters: Any = package.parameters | {"context": f'{{"name": "digits", "storage": "{storage}"}}'}
     submitted = submit_run(config, connect(kfp), Package(pipeline=package.pipeline, parameters=parameters))
     run = read_run(connect(kfp), submitted.run_id)

@@ -14,9 +14,19 @@ from kfp.components import load_component_from_file
 from edgepress.device.digest import digest_file
 from edgepress.errors import EXIT_WRONG_INPUT, ConfigError, InputError
 from edgepress_pipelines.commands.arguments import DEFAULT_IMAGES
-from edgepress_pipelines.config.file import load_config
-from edgepress_pipelines.kubeflow.compile import compile_pipeline
-from tests.pipelines.cluster_configs import CONFIGS, EXAMPLE_LOCK, RELEASES, STORAGE, Documents, cluster_config, compiled, example_lock
+from edgepress_pipelines.kubeflow.compile import compile_pipeline, write_with_parameters
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
+from tests.pipelines.cluster_configs import (
+    CONFIGS,
+    EXAMPLE_LOCK,
+    RELEASES,
+    STORAGE,
+    Documents,
+    cluster_config,
+    compiled,
+    example_lock,
+    written,
+)
 from tests.pipelines.compiled_pipeline import findings
 
 GOLDENS = Path(__file__).parent / "goldens"
@@ -26,15 +36,11 @@ UPDATE_VARIABLE = "EDGEPRESS_UPDATE_GOLDENS"
 @pytest.mark.parametrize("name", ["digits", "fashion-mnist"])
 @pytest.mark.parametrize("exit_handler", ["false", "true"])
 def test_compiled_pipeline_is_sound(name: str, exit_handler: str, tmp_path: Path) -> None:
-    graph, platforms = compiled(cluster_config(name, [f"resources.kubeflow.exit_handler={exit_handler}"]), tmp_path)
-    assert findings(graph, platforms) == []
+    assert findings(*written(cluster_config(name, [f"resources.kubeflow.exit_handler={exit_handler}"]), tmp_path)) == []
 
 
-def test_compiled_pipeline_is_the_golden_one(tmp_path: Path) -> None:
-    graph, platforms = compiled(cluster_config(), tmp_path)
-    # The defaults are digits.yaml's own; what the golden file keeps still is the graph.
-    for parameter in graph["root"]["inputDefinitions"]["parameters"].values():
-        parameter.pop("defaultValue", None)
+def test_compiled_pipeline_is_the_golden_one() -> None:
+    graph, platforms = compiled(cluster_config())
     for document, name in ((graph, "compress_and_release.yaml"), (platforms, "compress_and_release.pods.yaml")):
         golden = GOLDENS / name
         text = yaml.safe_dump(document, sort_keys=True, width=140)
@@ -43,37 +49,45 @@ def test_compiled_pipeline_is_the_golden_one(tmp_path: Path) -> None:
         assert text == golden.read_text(), f"{name} changed; if it should, run again with {UPDATE_VARIABLE}=1 and read the difference"
 
 
-def test_two_configurations_compile_to_the_same_pipeline(tmp_path: Path) -> None:
-    documents = []
-    for name in ("digits", "fashion-mnist"):
-        folder = tmp_path / name
-        folder.mkdir()
-        graph, platforms = compiled(cluster_config(name), folder)
-        documents.append((graph["components"], graph["deploymentSpec"], graph["root"]["dag"], platforms))
-    assert documents[0] == documents[1]
+def test_configurations_that_ask_for_the_same_pods_share_one_pipeline() -> None:
+    digits, fashion = (compile_pipeline(cluster_config(name).resources.kubeflow, example_lock()) for name in ("digits", "fashion-mnist"))
+    assert digits == fashion
+    assert digits.version_name == fashion.version_name
+
+
+def test_what_is_uploaded_has_no_values_of_a_configuration() -> None:
+    graph, _ = compiled(cluster_config())
+    parameters = graph["root"]["inputDefinitions"]["parameters"]
+    assert parameters.keys() == run_parameters(cluster_config()).keys()
+    optional = {name: parameter["defaultValue"] for name, parameter in parameters.items() if parameter.get("isOptional")}
+    assert optional == dict.fromkeys(("module_uri", "module_digest", "source_digest", "fingerprint"), "")
+    assert all("defaultValue" not in parameter for name, parameter in parameters.items() if name not in optional)
+    assert {name for name, parameter in parameters.items() if parameter["parameterType"] != "STRING"} == {"recipes"}
+
+
+def test_a_written_pipeline_has_the_values_and_is_else_the_one_that_is_uploaded(tmp_path: Path) -> None:
+    config = cluster_config()
+    graph, platforms = written(config, tmp_path)
+    parameters = graph["root"]["inputDefinitions"]["parameters"]
+    assert {name: parameter["defaultValue"] for name, parameter in parameters.items()} == run_parameters(config)
+    bare, bare_platforms = compiled(config)
+    for each in (graph, bare):
+        each["root"].pop("inputDefinitions")
+    assert (graph, platforms) == (bare, bare_platforms)
 
 
 def test_compiled_file_is_one_that_kfp_reads(tmp_path: Path) -> None:
-    compiled(cluster_config(overrides=["resources.kubeflow.exit_handler=true"]), tmp_path)
+    config = cluster_config(overrides=["resources.kubeflow.exit_handler=true"])
+    written(config, tmp_path)
     component = load_component_from_file(str(tmp_path / "pipeline.yaml"))
     assert component.name == "compress-and-release"
-    assert {"context", "recipes", "fingerprint", "node_selector", "tolerations"} <= set(component.component_spec.inputs)
+    assert set(component.component_spec.inputs) == set(run_parameters(config))
 
 
-def test_recipes_are_a_parameter_with_the_stages_as_text(tmp_path: Path) -> None:
-    graph, _ = compiled(cluster_config(), tmp_path)
-    recipes = graph["root"]["inputDefinitions"]["parameters"]["recipes"]
-    assert recipes["parameterType"] == "LIST"
-    assert [item["recipe"] for item in recipes["defaultValue"]] == [
-        recipe.recipe for recipe in load_config(CONFIGS / "digits.yaml").recipes
-    ]
-    assert all(isinstance(value, str) for item in recipes["defaultValue"] for value in item.values())
-
-
-def test_every_cached_task_is_keyed_by_the_data_and_nothing_that_is_new_in_every_run(tmp_path: Path) -> None:
+def test_every_cached_task_is_keyed_by_the_data_and_nothing_that_is_new_in_every_run() -> None:
     """A cluster's cache compares parameters by value and artifacts by identity, so what a task that is never cached gives can never hit.
     Only ``pin-dataset`` takes something from such a task, and that by value: the address, which is made of the content's digest."""
-    graph, _ = compiled(cluster_config(), tmp_path)
+    graph, _ = compiled(cluster_config())
     tasks = graph["root"]["dag"]["tasks"]
     cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
     assert cached == {"pin-dataset", "train", "convert", "evaluate-baseline", "evaluate-baseline-2", "evaluate-nominee"}
@@ -93,9 +107,9 @@ def test_every_cached_task_is_keyed_by_the_data_and_nothing_that_is_new_in_every
         assert task["inputs"]["artifacts"]["dataset"] == {"componentInputArtifact": "pipelinechannel--pin-dataset-dataset"}
 
 
-def test_no_loop_takes_the_output_parameter_of_a_task(tmp_path: Path) -> None:
+def test_no_loop_takes_the_output_parameter_of_a_task() -> None:
     """KFP's local runner would give each iteration the loop's item in its place."""
-    graph, _ = compiled(cluster_config(), tmp_path)
+    graph, _ = compiled(cluster_config())
     loops = [task for task in graph["root"]["dag"]["tasks"].values() if "parameterIterator" in task]
     assert len(loops) == 1
     assert all("taskOutputParameter" not in source for source in loops[0]["inputs"]["parameters"].values())
@@ -130,22 +144,17 @@ def _change_pod(executor: str, change: Callable[[dict[str, Any]], object]) -> Da
     return damage
 
 
-def _refer_to(name: str) -> Callable[[dict[str, Any]], object]:
-    return lambda pod: pod["nodeSelector"]["nodeSelectorJson"].update(componentInputParameter=name)
-
-
 def _starve_loop(documents: Documents) -> None:
-    del documents[0]["root"]["dag"]["tasks"]["for-loop-1"]["inputs"]["parameters"]["pipelinechannel--tolerations"]
-    del documents[0]["components"]["comp-for-loop-1"]["inputDefinitions"]["parameters"]["pipelinechannel--tolerations"]
+    del documents[0]["root"]["dag"]["tasks"]["for-loop-1"]["inputs"]["parameters"]["pipelinechannel--context"]
+    del documents[0]["components"]["comp-for-loop-1"]["inputDefinitions"]["parameters"]["pipelinechannel--context"]
 
 
-def _starve_loop_of_cpu(documents: Documents) -> None:
-    del documents[0]["root"]["dag"]["tasks"]["for-loop-1"]["inputs"]["parameters"]["pipelinechannel--trainer_cpu"]
-    del documents[0]["components"]["comp-for-loop-1"]["inputDefinitions"]["parameters"]["pipelinechannel--trainer_cpu"]
+def _ask_by_parameter(container: dict[str, Any]) -> None:
+    container["resources"]["resourceMemoryLimit"] = "{{$.inputs.parameters['pipelinechannel--memory']}}"
 
 
-def _starve_train(documents: Documents) -> None:
-    del documents[0]["root"]["dag"]["tasks"]["train"]["inputs"]["parameters"]["pipelinechannel--trainer_memory"]
+def _select_by_parameter(pod: dict[str, Any]) -> None:
+    pod["nodeSelector"] = {"nodeSelectorJson": {"componentInputParameter": "pipelinechannel--node_selector"}}
 
 
 def _drop_pod(documents: Documents) -> None:
@@ -159,16 +168,14 @@ def _drop_pod(documents: Documents) -> None:
         (_rename_output("comp-benchmark"), "which it does not give"),
         (_change_container("exec-judge", lambda it: it["command"].append("python3 -m pip install edgepress")), "installs packages"),
         (_change_container("exec-judge", lambda it: it.update(image="registry.example.com/edgepress/evaluator:latest")), "by digest"),
-        (_change_pod("exec-prune", _refer_to("node_selector")), "for-loop-1.prune: nodeSelector.nodeSelectorJson refers to node_selector"),
-        (_change_pod("exec-train", _refer_to("pipelinechannel--node_selector")), "root.train: nodeSelector.nodeSelectorJson refers to"),
-        (_starve_loop, "comp-for-loop-1.prune: tolerations.0.tolerationJson refers to pipelinechannel--tolerations"),
-        (_starve_loop_of_cpu, "comp-for-loop-1.prune.pipelinechannel--trainer_cpu refers to pipelinechannel--trainer_cpu, which its group"),
-        (_starve_train, "root.train: resourceMemoryRequest refers to pipelinechannel--trainer_memory, which the task is not given"),
+        (_change_container("exec-train", _ask_by_parameter), "exec-train: resourceMemoryLimit is a parameter"),
+        (_change_pod("exec-prune", _select_by_parameter), "exec-prune: nodeSelector.nodeSelectorJson is a parameter"),
+        (_starve_loop, "comp-for-loop-1.prune.context refers to pipelinechannel--context, which its group does not take"),
         (_drop_pod, "exec-train has no settings of its pod"),
     ],
 )
-def test_reader_sees_damage(damage: Damage, finding: str, tmp_path: Path) -> None:
-    documents = compiled(cluster_config(), tmp_path)
+def test_reader_sees_damage(damage: Damage, finding: str) -> None:
+    documents = compiled(cluster_config())
     damage(documents)
     assert any(finding in text for text in findings(*documents)), findings(*documents)
 
@@ -176,14 +183,14 @@ def test_reader_sees_damage(damage: Damage, finding: str, tmp_path: Path) -> Non
 def test_settings_of_any_length_travel_by_their_digest(tmp_path: Path) -> None:
     config = cluster_config()
     config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"params": {"hidden": "x" * 200_000}})})
-    assert findings(*compiled(config, tmp_path)) == []
+    assert findings(*written(config, tmp_path)) == []
 
 
-def test_what_kubernetes_reads_itself_is_refused_when_it_is_too_large(tmp_path: Path) -> None:
-    selector = {f"example.org/{number}": "x" * 63 for number in range(1_000)}
+def test_what_every_task_repeats_is_refused_when_it_is_too_large(tmp_path: Path) -> None:
+    selector = {f"example.org/{number}": "x" * 63 for number in range(100)}
     config = cluster_config("digits", [f"resources.kubeflow.node_selector={selector}"])
-    with pytest.raises(ConfigError, match=r"bytes.*node_selector"):
-        compile_pipeline(config, tmp_path / "pipeline.yaml", example_lock())
+    with pytest.raises(ConfigError, match=r"^resources\.kubeflow: node_selector, tolerations and labels take \d+ bytes, more than the"):
+        written(config, tmp_path)
     assert not (tmp_path / "pipeline.yaml").exists()
 
 
@@ -192,9 +199,8 @@ def test_a_module_of_any_size_travels_by_its_digest(tmp_path: Path) -> None:
     module.write_text("# " + "x" * 200_000)
     config = cluster_config()
     config = config.model_copy(update={"baseline": config.baseline.model_copy(update={"model": None, "module": str(module)})})
-    compile_pipeline(config, tmp_path / "pipeline.yaml", example_lock())
-    spec, *_ = yaml.safe_load_all((tmp_path / "pipeline.yaml").read_text())
-    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    graph, _ = written(config, tmp_path)
+    parameters = graph["root"]["inputDefinitions"]["parameters"]
     digest = digest_file(module)
     assert parameters["module_digest"]["defaultValue"] == digest
     assert parameters["module_uri"]["defaultValue"].endswith(f"/inputs/{digest.removeprefix('sha256:')}/model.py")
@@ -203,7 +209,7 @@ def test_a_module_of_any_size_travels_by_its_digest(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output", ["pipeline.json", "missing/pipeline.yaml"])
 def test_output_that_cannot_be_written_is_wrong_input(output: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=output):
-        compile_pipeline(cluster_config(), tmp_path / output, example_lock())
+        write_with_parameters(cluster_config(), tmp_path / output, example_lock())
     assert list(tmp_path.iterdir()) == []
 
 

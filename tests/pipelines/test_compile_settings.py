@@ -1,7 +1,5 @@
 """``resources.kubeflow`` in the compiled pipeline: what each pod gets, and that any valid settings compile soundly."""
 
-import tempfile
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -18,12 +16,21 @@ from edgepress.contracts.kubeflow import (
     AcceleratorType,
     KubeflowSettings,
 )
-from edgepress_pipelines.kubeflow.run_parameters import run_parameters
+from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 from tests.pipelines.cluster_configs import Documents, cluster_config, compiled
 from tests.pipelines.compiled_pipeline import findings
 
 TRAINER_TASKS = {"ingest", "pin-dataset", "train", "convert", "convert-2", "distill", "prune", "cluster", "quantize"}
 RELEASER_TASKS = {"release"}
+PODS = (
+    "resources.kubeflow.trainer={cpu: 4, memory: 8Gi, timeout_s: 7200, accelerator: {type: nvidia.com/gpu, count: 2}}",
+    "resources.kubeflow.releaser={cpu: 250m, memory: 512Mi}",
+    "resources.kubeflow.labels={team: vision}",
+    "resources.kubeflow.node_selector={pool: gpu}",
+    "resources.kubeflow.tolerations=[{key: gpu, operator: Exists, effect: NoSchedule}, {key: team, value: vision}]",
+    "resources.kubeflow.data_volume={claim_name: images, mount_path: /mnt/data}",
+)
+"""Overrides of a configuration: other pods than those without."""
 
 
 def pods(documents: Documents) -> dict[str, dict[str, Any]]:
@@ -38,57 +45,49 @@ def containers(documents: Documents) -> dict[str, dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def documents(tmp_path_factory: pytest.TempPathFactory) -> Documents:
-    overrides = [
-        "resources.kubeflow.trainer={cpu: 4, memory: 8Gi, timeout_s: 7200, accelerator: {type: nvidia.com/gpu, count: 2}}",
-        "resources.kubeflow.releaser={cpu: 250m, memory: 512Mi}",
-        "resources.kubeflow.labels={team: vision}",
-        "resources.kubeflow.node_selector={pool: gpu}",
-        "resources.kubeflow.data_volume={claim_name: images, mount_path: /mnt/data}",
-        "resources.kubeflow.exit_handler=true",
-    ]
-    return compiled(cluster_config(overrides=overrides), tmp_path_factory.mktemp("compiled"))
+def documents() -> Documents:
+    return compiled(cluster_config(overrides=[*PODS, "resources.kubeflow.exit_handler=true"]))
 
 
-def test_request_and_limit_are_the_same_parameter_of_the_image(documents: Documents) -> None:
+def test_request_and_limit_are_what_the_image_s_tasks_ask_for(documents: Documents) -> None:
     for task, container in containers(documents).items():
-        image = "trainer" if task in TRAINER_TASKS else "releaser" if task in RELEASER_TASKS | {"finish"} else "evaluator"
-
-        def placeholder(name: str, image: str = image) -> str:
-            return f"{{{{$.inputs.parameters['pipelinechannel--{image}_{name}']}}}}"
-
-        assert container["resources"] == {
-            "resourceCpuRequest": placeholder("cpu"),
-            "resourceCpuLimit": placeholder("cpu"),
-            "resourceMemoryRequest": placeholder("memory"),
-            "resourceMemoryLimit": placeholder("memory"),
-            "accelerator": {"resourceType": placeholder("accelerator"), "resourceCount": placeholder("accelerator_count")},
-        }, task
+        trains, releases = task in TRAINER_TASKS, task in RELEASER_TASKS | {"finish"}
+        cpu, memory = ("4", "8Gi") if trains else ("250m", "512Mi") if releases else ("1", "2Gi")
+        asked = container["resources"]
+        assert (asked["resourceCpuRequest"], asked["resourceCpuLimit"]) == (cpu, cpu), task
+        assert (asked["resourceMemoryRequest"], asked["resourceMemoryLimit"]) == (memory, memory), task
+        accelerator = {"type": "nvidia.com/gpu", "count": "2", "resourceType": "nvidia.com/gpu", "resourceCount": "2"}
+        assert asked.get("accelerator") == (accelerator if trains else None), task
 
 
-def test_one_compiled_pipeline_serves_every_size(documents: Documents, tmp_path: Path) -> None:
-    parameters = {name: it.get("defaultValue") for name, it in documents[0]["root"]["inputDefinitions"]["parameters"].items()}
-    sizes = {name: parameters[name] for name in parameters if name.startswith(("trainer_", "evaluator_", "releaser_"))}
-    assert sizes == {
-        "trainer_cpu": "4",
-        "trainer_memory": "8Gi",
-        "trainer_accelerator": "nvidia.com/gpu",
-        "trainer_accelerator_count": "2",
-        "evaluator_cpu": "1",
-        "evaluator_memory": "2Gi",
-        "evaluator_accelerator": "",
-        "evaluator_accelerator_count": "0",
-        "releaser_cpu": "250m",
-        "releaser_memory": "512Mi",
-        "releaser_accelerator": "",
-        "releaser_accelerator_count": "0",
-    }
-    graphs = []
-    for name, cpu in (("small", "1"), ("large", "16")):
-        (tmp_path / name).mkdir()
-        graph, platforms = compiled(cluster_config(overrides=[f"resources.kubeflow.trainer={{cpu: {cpu}}}"]), tmp_path / name)
-        graphs.append((graph["components"], graph["deploymentSpec"], graph["root"]["dag"], platforms))
-    assert graphs[0] == graphs[1]
+def test_every_pod_may_go_where_the_configuration_says(documents: Documents) -> None:
+    for task, pod in pods(documents).items():
+        assert pod["nodeSelector"] == {"labels": {"pool": "gpu"}}, task
+        assert pod["tolerations"] == [
+            {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"},
+            {"key": "team", "operator": "Equal", "value": "vision"},
+        ], task
+
+
+def what_the_backend_compares(documents: Documents) -> dict[str, Any]:
+    """Cached task -> all that enters its cache key, by ``backend/src/v2/driver/cache.go`` of KFP 2.17.0: its inputs (here, where they come
+    from), what it gives, image, command, arguments, and the claims that its pod mounts."""
+    components, containers_of, pods_of = documents[0]["components"], containers(documents), pods(documents)
+    compared = {}
+    for name, task in tasks(documents).items():
+        if task["cachingOptions"].get("enableCache"):
+            component = components[task["componentRef"]["name"]]
+            executor = component["executorLabel"].removeprefix("exec-")
+            container = {key: containers_of[executor].get(key) for key in ("image", "command", "args")}
+            compared[name] = (task["inputs"], component["outputDefinitions"], container, pods_of[executor].get("pvcMount"))
+    return compared
+
+
+def test_what_pods_ask_for_makes_another_pipeline_but_trains_nothing_anew() -> None:
+    small, large = compiled(cluster_config()), compiled(cluster_config(overrides=PODS))
+    assert small[0]["deploymentSpec"] != large[0]["deploymentSpec"]
+    assert what_the_backend_compares(small) == what_the_backend_compares(large)
+    assert {"train", "distill", "convert", "evaluate"} <= what_the_backend_compares(small).keys()
 
 
 def test_every_pod_is_unprivileged_labelled_and_knows_its_run(documents: Documents) -> None:
@@ -129,11 +128,13 @@ def test_every_task_but_the_exit_handler_is_tried_again_within_a_time_that_its_a
 
 def test_credentials_are_required_but_endpoint_region_and_settings_are_not(documents: Documents) -> None:
     for task, pod in pods(documents).items():
+        assert {secret["secretName"] for secret in pod["secretAsEnv"]} == {"edgepress-s3"}
         variables = {entry["envVar"]: secret["optional"] for secret in pod["secretAsEnv"] for entry in secret["keyToEnv"]}
         required = {"AWS_ACCESS_KEY_ID": False, "AWS_SECRET_ACCESS_KEY": False}
         assert variables == required | {"AWS_ENDPOINT_URL_S3": True, "AWS_DEFAULT_REGION": True}, task
         (config_map,) = pod["configMapAsEnv"]
         assert config_map["optional"]
+        assert config_map["configMapName"] == "edgepress-settings"
         assert config_map["keyToEnv"] == [{"configMapKey": "EDGEPRESS_PUSHGATEWAY_URL", "envVar": "EDGEPRESS_PUSHGATEWAY_URL"}]
 
 
@@ -141,13 +142,6 @@ def test_only_ingest_sees_the_data_volume(documents: Documents) -> None:
     mounted = {task: pod["pvcMount"] for task, pod in pods(documents).items() if "pvcMount" in pod}
     assert set(mounted) == {"ingest"}
     assert [(mount["mountPath"], mount["constant"]) for mount in mounted["ingest"]] == [("/mnt/data", "images")]
-
-
-def test_what_differs_from_run_to_run_is_a_parameter(documents: Documents) -> None:
-    parameters = documents[0]["root"]["inputDefinitions"]["parameters"]
-    assert parameters["node_selector"] == {"defaultValue": {"pool": "gpu"}, "isOptional": True, "parameterType": "STRUCT"}
-    assert parameters["tolerations"]["parameterType"] == "LIST"
-    assert parameters["credentials_secret"]["defaultValue"] == "edgepress-s3"
 
 
 def test_the_exit_handler_waits_for_everything_and_runs_whatever_happened(documents: Documents) -> None:
@@ -196,8 +190,5 @@ def test_any_valid_settings_compile_soundly(chosen: dict[str, Any]) -> None:
     base = cluster_config()
     kubeflow = KubeflowSettings.model_validate(chosen)
     config: PipelineConfig = base.model_copy(update={"resources": base.resources.model_copy(update={"kubeflow": kubeflow})})
-    with tempfile.TemporaryDirectory() as folder:
-        graph, platforms = compiled(config, Path(folder))
-    assert findings(graph, platforms) == []
-    defaults = {name: it.get("defaultValue") for name, it in graph["root"]["inputDefinitions"]["parameters"].items()}
-    assert defaults == run_parameters(config)
+    check_cluster_config(config)
+    assert findings(*compiled(config)) == []

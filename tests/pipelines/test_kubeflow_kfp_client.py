@@ -100,7 +100,7 @@ def test_lists_come_in_pages(client: Any) -> None:
     [
         ({}, "text is not optional"),
         ({"text": 3}, "text requires type string"),
-        ({"text": "a", "times": "2"}, "times requires type number_integer"),
+        ({"text": "a", "times": "2"}, "times requires type double or integer"),
         ({"text": "a", "loudness": 1}, "not required by pipeline: loudness"),
     ],
 )

@@ -21,6 +21,7 @@ from edgepress.observe.metrics_push import PUSHGATEWAY_VARIABLE
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config.file import load_config
+from edgepress_pipelines.kubeflow.compile import compile_pipeline
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from edgepress_pipelines.trigger.fingerprint import digest_dataset, take_fingerprint
 from tests.kfp_api.server import KfpServer, running_kfp
@@ -72,7 +73,8 @@ def project(store: EmbeddedStore, tmp_path: Path) -> Path:
 def judge(project: Path, run_id: str = "run-1") -> None:
     """Write the verdict of a run on what there is now."""
     config = load_config(project / "config.yaml")
-    fingerprint = take_fingerprint(config, read_image_lock(project / "lock.yaml"), dataset=digest_dataset(config))
+    pipeline = compile_pipeline(config.resources.kubeflow, read_image_lock(project / "lock.yaml"))
+    fingerprint = take_fingerprint(config, pipeline.digest, dataset=digest_dataset(config))
     record = LastVerdict(run_id=run_id, started_unix_s=1.0, fingerprint=fingerprint, outcome="rejected")
     open_store("s3://edgepress/runs")[0].put_bytes(f"runs/{last_verdict_key('pets')}", record.model_dump_json().encode())
 

@@ -16,7 +16,7 @@ from edgepress_pipelines.kubeflow.runs.listing import ListedRun, list_runs, show
 from edgepress_pipelines.kubeflow.runs.record import read_run
 from edgepress_pipelines.kubeflow.runs.submit import submit_run
 from tests.kfp_api.server import KfpServer, running_kfp
-from tests.pipelines.cluster_project import RunOnCluster, connect, package_in, read_config
+from tests.pipelines.cluster_project import RunOnCluster, connect, package_of, read_config
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def kfp() -> Iterator[KfpServer]:
 
 def submit(kfp: KfpServer, folder: Path, storage: str) -> str:
     config = read_config(folder)
-    package = package_in(folder, config)
+    package = package_of(config)
     parameters: Any = package.parameters | {"context": f'{{"name": "digits", "storage": "{storage}"}}'}
     return submit_run(config, connect(kfp), Package(pipeline=package.pipeline, parameters=parameters)).run_id
 

@@ -22,7 +22,7 @@ from edgepress_pipelines.kubeflow.schedule import (
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.pipeline_spec import check_cron
 from tests.kfp_api.server import KfpServer, running_kfp
-from tests.pipelines.cluster_project import STORAGE, connect, package_in, read_config
+from tests.pipelines.cluster_project import STORAGE, connect, package_of, read_config
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def kfp() -> Iterator[KfpServer]:
 
 def create(kfp: KfpServer, folder: Path, **changes: Any) -> Creation:
     config = read_config(folder, **changes)
-    return create_schedule(config, connect(kfp), package_in(folder, config))
+    return create_schedule(config, connect(kfp), package_of(config))
 
 
 def only(kfp: KfpServer) -> dict[str, Any]:

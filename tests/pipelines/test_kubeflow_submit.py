@@ -1,20 +1,22 @@
 """Submitting and uploading: what KFP is given, that it is given once, and that a refused run leaves nothing behind."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, StorageError
+from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, StorageError
 from edgepress_pipelines.flow.pipeline_name import PIPELINE_NAME
 from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError
 from edgepress_pipelines.kubeflow.preflight import check_run
 from edgepress_pipelines.kubeflow.runs.submit import create_run, prepare_run, submit_run
-from edgepress_pipelines.kubeflow.upload import upload_version, version_name
+from edgepress_pipelines.kubeflow.upload import upload_version
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import Door, KfpServer, running_kfp
-from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_in, read_config
+from tests.pipelines.cluster_project import QUICK, STORAGE, connect, package_of, read_config
 from tests.unit import store_environment
 
 
@@ -36,7 +38,7 @@ def no_word(line: str) -> None:
 
 def test_a_run_is_given_its_pipeline_its_parameters_and_its_place(kfp: KfpServer, tmp_path: Path) -> None:
     config = read_config(tmp_path, resources={"kubeflow": {"storage_uri": STORAGE, "service_account": "edgepress-runner"}})
-    package = package_in(tmp_path, config)
+    package = package_of(config)
     submitted = submit_run(config, connect(kfp), package)
     run = kfp.only_run()
     assert run["run_id"] == submitted.run_id
@@ -46,34 +48,48 @@ def test_a_run_is_given_its_pipeline_its_parameters_and_its_place(kfp: KfpServer
     assert run["runtime_config"]["parameters"] == package.parameters
     assert kfp.state.experiments[run["experiment_id"]]["display_name"] == "edgepress"
     version = kfp.state.versions[run["pipeline_version_reference"]["pipeline_version_id"]]
-    assert version["name"] == version_name(package.pipeline)
+    assert version["name"] == package.pipeline.version_name
+    assert version["description"] == "EdgePress, trainer: cpu 2, memory 4Gi; evaluator: cpu 1, memory 2Gi; releaser: cpu 500m, memory 1Gi"
     assert kfp.state.pipelines[version["pipeline_id"]]["display_name"] == PIPELINE_NAME
     assert submitted.url == f"{kfp.url}/#/runs/details/{submitted.run_id}"
 
 
 def test_the_same_content_is_uploaded_once_and_other_content_is_another_version(kfp: KfpServer, tmp_path: Path) -> None:
     connection = connect(kfp)
-    package = package_in(tmp_path, read_config(tmp_path))
-    first, again = (upload_version(connection, package.pipeline, "") for _ in range(2))
+    pipeline = package_of(read_config(tmp_path)).pipeline
+    first, again = (upload_version(connection, pipeline) for _ in range(2))
     assert (first.is_new, again.is_new) == (True, False)
     assert again.version_id == first.version_id
     assert kfp.count("POST", "/pipelines/upload_version") == 1
-    package.pipeline.write_bytes(b"# another comment\n" + package.pipeline.read_bytes())
-    assert not upload_version(connection, package.pipeline, "").is_new
-    package.pipeline.write_bytes(package.pipeline.read_bytes().replace(b"enableCache: true", b"enableCache: false", 1))
-    other = upload_version(connection, package.pipeline, "")
+    assert not upload_version(connection, replace(pipeline, text=f"# another comment\n{pipeline.text}")).is_new
+    other = upload_version(connection, replace(pipeline, text=pipeline.text.replace("enableCache: true", "enableCache: false", 1)))
     assert other.is_new
     assert other.pipeline_id == first.pipeline_id
     assert len(kfp.state.versions) == 2
     assert len(kfp.state.pipelines) == 1
 
 
-def test_two_runs_share_one_version(kfp: KfpServer, tmp_path: Path) -> None:
-    config = read_config(tmp_path)
-    package = package_in(tmp_path, config)
-    runs = {submit_run(config, connect(kfp), package).run_id for _ in range(2)}
-    assert set(kfp.state.runs) == runs
-    assert len(kfp.state.versions) == len(kfp.state.experiments) == 1
+def test_configurations_share_one_version_unless_their_pods_differ(kfp: KfpServer, tmp_path: Path) -> None:
+    def versions(*changes: dict[str, Any]) -> list[str]:
+        configs = [read_config(tmp_path, **change) for change in changes]
+        runs = [kfp.state.runs[submit_run(config, connect(kfp), package_of(config)).run_id] for config in configs]
+        return [run["pipeline_version_reference"]["pipeline_version_id"] for run in runs]
+
+    kubeflow = {"storage_uri": STORAGE, "trainer": {"cpu": "2", "memory": "8Gi"}}
+    first, other_values, more_memory = versions({}, {"name": "others", "gate": {}}, {"resources": {"kubeflow": kubeflow}})
+    assert first == other_values != more_memory
+    assert len(kfp.state.versions) == 2
+    assert len(kfp.state.runs) == 3
+    assert len(kfp.state.experiments) == 1
+
+
+def test_a_run_that_kubeflow_s_own_page_starts_is_asked_for_its_parameters(kfp: KfpServer, tmp_path: Path) -> None:
+    config, connection = read_config(tmp_path), connect(kfp)
+    request = prepare_run(config, connection, package_of(config)).request
+    request.runtime_config.parameters = {}
+    with pytest.raises(KubeflowError, match="is not optional, yet has neither default value nor user provided value"):
+        connection.runs.run_service_create_run(request)
+    assert kfp.state.runs == {}
 
 
 @pytest.mark.parametrize("kind", ["drop", "lose answer", "cut answer", "refuse"])
@@ -81,7 +97,7 @@ def test_two_runs_share_one_version(kfp: KfpServer, tmp_path: Path) -> None:
 def test_an_answer_that_is_lost_starts_no_second_run(kfp: KfpServer, tmp_path: Path, kind: Kind, at: str) -> None:
     config = read_config(tmp_path)
     kfp.faults.add(Fault(kind, at=f"POST .*{at}$", times=2))
-    submitted = submit_run(config, connect(kfp), package_in(tmp_path, config))
+    submitted = submit_run(config, connect(kfp), package_of(config))
     assert set(kfp.state.runs) == {submitted.run_id}
     assert len(kfp.state.pipelines) == len(kfp.state.versions) == len(kfp.state.experiments) == 1
 
@@ -90,7 +106,7 @@ def test_each_attempt_to_start_a_run_can_be_kept_back(kfp: KfpServer, tmp_path: 
     """Whoever holds a claim to start looks at it before each request, and sends none once it is lost."""
     config = read_config(tmp_path)
     connection = connect(kfp)
-    prepared = prepare_run(config, connection, package_in(tmp_path, config))
+    prepared = prepare_run(config, connection, package_of(config))
     assert kfp.state.runs == {}
     kfp.faults.add(Fault("refuse", at="POST .*/runs$", times=100, status=503))
     allowed = iter([True, True, False])  # the request, and a look for what it made
@@ -109,7 +125,7 @@ def test_a_server_that_stays_down_is_given_up_on(kfp: KfpServer, tmp_path: Path)
     config = read_config(tmp_path)
     kfp.faults.add(Fault("refuse", at="POST .*/runs$", times=100, status=503))
     with pytest.raises(KubeflowError) as failed:
-        submit_run(config, connect(kfp), package_in(tmp_path, config))
+        submit_run(config, connect(kfp), package_of(config))
     assert failed.value.exit_code == 1
     assert kfp.state.runs == {}
 
@@ -120,7 +136,7 @@ def test_whoever_interrupts_a_start_is_told_the_name_to_look_for(kfp: KfpServer,
 
     config = read_config(tmp_path)
     connection = connect(kfp)
-    prepared = prepare_run(config, connection, package_in(tmp_path, config))
+    prepared = prepare_run(config, connection, package_of(config))
     kfp.faults.add(Fault("lose answer", at="POST .*/runs$"))
     monkeypatch.setattr("edgepress_pipelines.kubeflow.api.create_once.time.sleep", interrupt)
     with pytest.raises(KubeflowError) as interrupted:
@@ -138,7 +154,7 @@ def test_a_run_in_a_namespace_of_its_own(tmp_path: Path) -> None:
         config = read_config(tmp_path, resources={"kubeflow": {"storage_uri": STORAGE, "namespace": "team"}})
         connection = connect(kfp, token_file=token)
         check_run(config, connection, None, lambda line: None)
-        submit_run(config, connection, package_in(tmp_path, config))
+        submit_run(config, connection, package_of(config))
         assert kfp.only_run()["namespace"] == "team"
         assert {item["namespace"] for item in (*kfp.state.pipelines.values(), *kfp.state.experiments.values())} == {"team"}
 
@@ -153,9 +169,8 @@ def test_a_namespace_that_is_not_ones_own_is_refused_before_anything_is_there(tm
         assert kfp.state.is_empty()
 
 
-@pytest.mark.parametrize("fault", [Fault("login page"), Fault("refuse", status=401), Fault("refuse", status=404, at="experiments")])
-def test_what_preflight_finds_is_wrong_input(kfp: KfpServer, tmp_path: Path, fault: Fault) -> None:
-    kfp.faults.add(fault)
+def test_experiments_that_are_not_there_are_wrong_input(kfp: KfpServer, tmp_path: Path) -> None:
+    kfp.faults.add(Fault("refuse", status=404, at="experiments"))
     with pytest.raises(KubeflowError) as refused:
         check_run(read_config(tmp_path), connect(kfp), None, no_word)
     assert "\n" not in str(refused.value)
@@ -170,11 +185,6 @@ def test_a_server_in_trouble_is_nobodys_wrong_input(kfp: KfpServer, tmp_path: Pa
         check_run(read_config(tmp_path), connect(kfp), None, no_word)
     assert failed.value.exit_code == EXIT_FAILED
     assert kfp.state.is_empty()
-
-
-def test_a_run_needs_a_place_for_what_it_gives(kfp: KfpServer, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"resources\.kubeflow\.storage_uri"):
-        check_run(read_config(tmp_path, resources={}), connect(kfp), None, no_word)
 
 
 def test_what_cannot_be_checked_is_said_in_one_line(kfp: KfpServer, tmp_path: Path) -> None:

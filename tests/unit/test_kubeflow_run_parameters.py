@@ -31,23 +31,12 @@ def with_source(source: str, volume: DataVolume | None = None) -> PipelineConfig
     return base.model_copy(update=changes)
 
 
-def test_what_a_run_is_told_about_itself_and_its_pods() -> None:
-    parameters = run_parameters(
-        config(
-            "resources.kubeflow.node_selector={pool: gpu}",
-            "resources.kubeflow.tolerations=[{key: gpu, operator: Exists, effect: NoSchedule}, {key: team, value: vision}]",
-        ),
-        fingerprint="sha256:abc",
-    )
+def test_what_a_run_is_told_about_itself_and_not_about_its_pods() -> None:
+    parameters = run_parameters(config(), fingerprint="sha256:abc")
     assert json.loads(str(parameters["context"])) == {"name": "digits", "storage": "s3://pipelines/edgepress"}
     assert parameters["fingerprint"] == "sha256:abc"
-    assert parameters["node_selector"] == {"pool": "gpu"}
-    # As Kubernetes spells a Toleration, without the keys that were left out.
-    assert parameters["tolerations"] == [
-        {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"},
-        {"key": "team", "operator": "Equal", "value": "vision"},
-    ]
-    assert (parameters["credentials_secret"], parameters["settings_config_map"]) == ("edgepress-s3", "edgepress-settings")
+    larger = config("resources.kubeflow.node_selector={pool: gpu}", "resources.kubeflow.trainer={memory: 64Gi}")
+    assert run_parameters(larger, fingerprint="sha256:abc") == parameters
 
 
 def test_a_release_without_an_endpoint_takes_the_secret_s() -> None:

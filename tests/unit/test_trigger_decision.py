@@ -104,8 +104,11 @@ def test_failures_on_data_that_nobody_knows_are_not_held_against_this_one() -> N
     ("now", "expected"),
     [
         (fingerprint(dataset=1), "the dataset changed since the verdict of run before (rejected)"),
-        (fingerprint(code=1, config=1), "the code and the configuration changed since the verdict of run before (rejected)"),
-        (fingerprint(1, 1, 1), "the dataset, the code and the configuration changed since the verdict of run before (rejected)"),
+        (fingerprint(code=1, config=1), "the compiled pipeline and the configuration changed since the verdict of run before (rejected)"),
+        (
+            fingerprint(1, 1, 1),
+            "the dataset, the compiled pipeline and the configuration changed since the verdict of run before (rejected)",
+        ),
     ],
 )
 def test_what_changed_is_said(now: Fingerprint, expected: str) -> None:

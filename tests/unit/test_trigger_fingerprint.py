@@ -6,24 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from edgepress import images
 from edgepress.contracts.last_verdict import Fingerprint
 from edgepress.errors import DataError, StorageError
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.source_digest import digest_in_place
 from edgepress_pipelines.config.file import load_config
-from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.trigger.fingerprint import digest_dataset, take_fingerprint
 from tests.unit.store_environment import only
 
-
-def lock(registry: str = "registry.example.org/ml", **changed: str) -> ImageLock:
-    numbers = {images.TRAINER: "1", images.EVALUATOR: "2", images.RELEASER: "3", "edgepress/agent": "4"}
-    numbers |= {f"edgepress/{name}": number for name, number in changed.items()}
-    return ImageLock(Path("lock.yaml"), {name: f"{registry}/{name}@sha256:{number * 64}" for name, number in numbers.items()})
-
-
+CODE = f"sha256:{'1' * 64}"
 CONFIG = """
 name: pets
 dataset: {source: pets.npz}
@@ -47,9 +39,9 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
-def taken(project: Path, *overrides: str, with_lock: ImageLock | None = None) -> Fingerprint:
+def taken(project: Path, *overrides: str) -> Fingerprint:
     config = load_config(project / "config.yaml", overrides)
-    return take_fingerprint(config, with_lock or lock(), dataset=digest_dataset(config))
+    return take_fingerprint(config, CODE, dataset=digest_dataset(config))
 
 
 @pytest.mark.parametrize(
@@ -58,13 +50,6 @@ def taken(project: Path, *overrides: str, with_lock: ImageLock | None = None) ->
         "schedule.cron=0 4 * * *",
         "schedule=null",
         "resources.parallelism=2",
-        "resources.kubeflow.parallelism=2",
-        "resources.kubeflow.trainer.cpu='8'",
-        "resources.kubeflow.trainer.accelerator={type: nvidia.com/gpu}",
-        "resources.kubeflow.evaluator.memory=8Gi",
-        "resources.kubeflow.evaluator.timeout_s=60",
-        "resources.kubeflow.labels={team: pets}",
-        "resources.kubeflow.tolerations=[{operator: Exists}]",
         "resources.kubeflow.storage_uri=s3://elsewhere",
         "dataset.seed=0",
         "recipes.int8.convert={}",
@@ -87,8 +72,6 @@ def test_what_changes_no_verdict_leaves_it_alone(project: Path, override: str) -
         "gate.accuracy.max_drop=0.03",
         "benchmark.rounds=60",
         "release.uri=s3://elsewhere/releases",
-        "resources.kubeflow.evaluator.cpu='2'",
-        "resources.kubeflow.node_selector={hardware: pi5}",
     ],
 )
 def test_a_setting_that_can_change_a_verdict_changes_the_configuration_alone(project: Path, override: str) -> None:
@@ -114,16 +97,8 @@ def test_an_adopted_model_counts_by_content(project: Path) -> None:
     assert taken(project, *adopt).differences(before) == ("the configuration",)
 
 
-def test_code_is_the_images_of_tasks_wherever_they_are_pulled_from(project: Path) -> None:
-    before = taken(project)
-    assert taken(project, with_lock=lock(registry="mirror.example.org")) == before
-    assert taken(project, with_lock=lock(agent="9")) == before
-    for name in ("trainer", "evaluator", "releaser"):
-        assert taken(project, with_lock=lock(**{name: "9"})).differences(before) == ("the code",)
-
-
 def test_the_parameter_is_read_back_as_it_was(project: Path) -> None:
-    complete, open_end = taken(project), take_fingerprint(load_config(project / "config.yaml"), lock())
+    complete, open_end = taken(project), take_fingerprint(load_config(project / "config.yaml"), CODE)
     assert Fingerprint.from_parameter(complete.as_parameter()) == complete
     assert Fingerprint.from_parameter(open_end.as_parameter()) == open_end
     assert complete.dataset is not None

@@ -137,8 +137,8 @@ class KubeflowSettings(StrictModel):
             AWS_ENDPOINT_URL_S3 as a pod reaches it; AWS_DEFAULT_REGION where the store asks for one.
         settings_config_map: optional ConfigMap of the installation with EDGEPRESS_PUSHGATEWAY_URL.
         parallelism: recipes at the same time.
-        trainer, evaluator, releaser: what pods of each image ask for; given anew for each run, but for ``timeout_s``.
-        node_selector, tolerations: where pods may be scheduled; given anew for each run.
+        trainer, evaluator, releaser: what pods of each image ask for.
+        node_selector, tolerations: where pods may be scheduled.
         labels: of every pod.
         data_volume: mounted into ingest.
         exit_handler: a last task that tells how the run ended, whatever happened. Off by default: a loop inside an exit handler

@@ -17,7 +17,7 @@ class Fingerprint(StrictModel):
     """Everything that a verdict follows from, as three digests, so that whoever finds a difference can say where it is.
 
     Attributes:
-        code: of the images that the tasks run in and the pipeline that strings them together.
+        code: of the compiled pipeline: the images that tasks run in, the graph that strings them together, and what their pods get.
         configuration: of the configuration, the user's module and the adopted model included, as far as it can change a result.
         dataset: of the source's content; None where it was not looked at, e.g. by a schedule, whose runs will find what there is then.
     """
@@ -43,10 +43,10 @@ class Fingerprint(StrictModel):
         return self.model_copy(update={"dataset": dataset})
 
     def differences(self, earlier: "Fingerprint") -> tuple[str, ...]:
-        """Which parts differ, in the words of a sentence: "the dataset", "the code", "the configuration"."""
+        """Which parts differ, in the words of a sentence: "the dataset", "the compiled pipeline", "the configuration"."""
         parts = (
             ("the dataset", self.dataset, earlier.dataset),
-            ("the code", self.code, earlier.code),
+            ("the compiled pipeline", self.code, earlier.code),
             ("the configuration", self.configuration, earlier.configuration),
         )
         return tuple(words for words, now, before in parts if now != before)

@@ -30,15 +30,17 @@ def create_schedule(
 
     from edgepress.errors import ConfigError
     from edgepress_pipelines.kubeflow import schedule as schedules
-    from edgepress_pipelines.kubeflow.package import compiled
+    from edgepress_pipelines.kubeflow.compile import compile_pipeline
+    from edgepress_pipelines.kubeflow.package import pack
     from edgepress_pipelines.kubeflow.preflight import check_before_start
     from edgepress_pipelines.trigger.fingerprint import take_fingerprint
 
     if settings.schedule is None:
         raise ConfigError(f"{given.config}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
     check_before_start(settings, connection, cluster.check(), tell)
-    with compiled(settings, lock, take_fingerprint(settings, lock)) as package:  # the dataset is what each run will find
-        creation = schedules.create_schedule(settings, connection, package)
+    pipeline = compile_pipeline(settings.resources.kubeflow, lock)
+    fingerprint = take_fingerprint(settings, pipeline.digest)  # the dataset is what each run will find
+    creation = schedules.create_schedule(settings, connection, pack(settings, pipeline, fingerprint))
     did = {"created": "created", "replaced": "replaced", "nothing": "is there already with this content, nothing changed"}[creation.did]
     paused = "" if creation.schedule.is_enabled else " (paused)"
     typer.echo(f"schedule {creation.schedule.name}{paused}: {did}; {creation.schedule.cron} UTC")

@@ -49,7 +49,8 @@ def submit(
     console = make_console()
 
     from edgepress_pipelines.flow.workdir import Workdir
-    from edgepress_pipelines.kubeflow.package import compiled
+    from edgepress_pipelines.kubeflow.compile import compile_pipeline
+    from edgepress_pipelines.kubeflow.package import pack
     from edgepress_pipelines.kubeflow.preflight import check_before_start
     from edgepress_pipelines.kubeflow.runs.submit import submit_run
     from edgepress_pipelines.trigger.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
@@ -57,9 +58,10 @@ def submit(
     check_before_start(settings, connection, cluster.check(), tell)
     if wait:
         Workdir(workdir)  # what is wrong with it is told before anything is started
-    fingerprint = take_fingerprint(settings, lock, dataset=None if is_on_data_volume(settings) else digest_dataset(settings))
-    with compiled(settings, lock, fingerprint) as package:
-        submitted = submit_run(settings, connection, package)
+    pipeline = compile_pipeline(settings.resources.kubeflow, lock)
+    dataset = None if is_on_data_volume(settings) else digest_dataset(settings)
+    fingerprint = take_fingerprint(settings, pipeline.digest, dataset=dataset)
+    submitted = submit_run(settings, connection, pack(settings, pipeline, fingerprint))
     typer.echo(f"run {submitted.run_id} ({submitted.name})\n{submitted.url}")
     if wait:
         follow_to_end(console, connection, submitted.run_id, workdir, plain, repeated_options(context, connection))
@@ -72,15 +74,19 @@ def upload(
     images: ImagesOption = DEFAULT_IMAGES,
     kubeflow: ConnectionOptions,
 ) -> None:
-    """Upload the compiled pipeline as a version named by its content, unless it is there."""
+    """Upload the compiled pipeline as a version named by its content, unless it is there.
+
+    No value of the configuration is in it but what pods ask for: a run started from Kubeflow's own page asks for its parameters.
+    """
     settings, lock = given.load_with_images(images)
     connection = kubeflow.connect()
 
-    from edgepress_pipelines.kubeflow.package import compiled_pipeline
+    from edgepress_pipelines.kubeflow.compile import compile_pipeline
     from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
     from edgepress_pipelines.kubeflow.upload import upload_version
 
+    check_cluster_config(settings)
     check_backend(connection, settings.resources.kubeflow.namespace)
-    with compiled_pipeline(settings, lock) as pipeline:
-        version = upload_version(connection, pipeline, f"EdgePress: {settings.name}")
+    version = upload_version(connection, compile_pipeline(settings.resources.kubeflow, lock))
     typer.echo(f"{PIPELINE_NAME} {version.name}: {'uploaded' if version.is_new else 'there already, nothing uploaded'}")

@@ -23,16 +23,15 @@ LEFT_OUT = "null"
 
 MAX_PARAMETER_BYTES = 60_000
 """A task's inputs become command-line arguments, on a laptop and in a pod: larger ones fail with "Argument list too long". Recipes are at
-most ``MAX_RECIPES`` with five settings each, of which none is long, so they fit; what has no such bound are selectors and tolerations of
-pods, which Kubernetes reads itself, and paths."""
+most ``MAX_RECIPES`` with five settings each, of which none is long, so they fit; what has no such bound are paths."""
 
-PipelineParameters = dict[str, str | dict[str, str] | list[dict[str, str]]]
+PipelineParameters = dict[str, str | list[dict[str, str]]]
 
 
 def pipeline_parameters(
     config: PipelineConfig, *, storage: str, inputs: PlacedInputs, place: bool, fingerprint: str = ""
 ) -> PipelineParameters:
-    """The arguments of ``compress_and_release`` for one run. Those about pods mean nothing to the local runner.
+    """The arguments of ``compress_and_release`` for one run.
 
     Args:
         config: the configuration.
@@ -45,7 +44,6 @@ def pipeline_parameters(
         ConfigError: the parameters are too large.
         StorageError: the store cannot be reached or refuses.
     """
-    kubeflow = config.resources.kubeflow
     texts: list[str] = []
     below = join_uri(storage, INPUTS)
 
@@ -65,24 +63,12 @@ def pipeline_parameters(
         "module_digest": inputs.module_digest,
         "source_digest": inputs.source_digest,
         "fingerprint": fingerprint,
-        "node_selector": dict(kubeflow.node_selector),
-        "tolerations": [toleration.model_dump(exclude_none=True) for toleration in kubeflow.tolerations],
-        "credentials_secret": kubeflow.credentials_secret,
-        "settings_config_map": kubeflow.settings_config_map,
     }
-    for image, resources in (("trainer", kubeflow.trainer), ("evaluator", kubeflow.evaluator), ("releaser", kubeflow.releaser)):
-        accelerator = resources.accelerator
-        parameters |= {
-            f"{image}_cpu": resources.cpu,
-            f"{image}_memory": resources.memory,
-            f"{image}_accelerator": accelerator.type if accelerator is not None else "",
-            f"{image}_accelerator_count": str(accelerator.count) if accelerator is not None else "0",
-        }
     size_bytes = len(json.dumps(parameters).encode())
     if size_bytes > MAX_PARAMETER_BYTES:
         raise ConfigError(
             f"configuration {config.name}: its parameters take {size_bytes} bytes, more than the {MAX_PARAMETER_BYTES} that fit on a "
-            "task's command line; shorten resources.kubeflow.node_selector and tolerations, or the paths and addresses in it"
+            "task's command line; shorten the paths and addresses in it"
         )
     if place:
         for text in texts:

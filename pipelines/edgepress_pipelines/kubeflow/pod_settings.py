@@ -1,7 +1,8 @@
 """What a task's pod on Kubernetes gets: its image by digest, resources, credentials, labels and where it may be scheduled.
 
-kfp-kubernetes writes most of this into the compiled file's second document, the platform spec, which does not enter KFP's cache keys.
-Processors, memory and accelerators stand in the first, as placeholders for parameters that become inputs of each task.
+kfp-kubernetes writes most of this into the compiled file's second document, the platform spec; processors, memory and accelerators stand in
+the first, beside the image. All are constants there, none is a parameter of the pipeline: KFP makes what a pod's parameter says an input of
+its task, and its cache compares inputs, so a training that needed more memory would begin anew.
 
 What it cannot say stays the installation's: a read-only root file system, the pod's own security context and its ServiceAccount. KFP itself
 mounts writable volumes where it puts artifacts (``/s3``, ``/minio``, ``/gcs``); beyond these a task writes to ``/tmp`` alone.
@@ -9,13 +10,12 @@ mounts writable volumes where it puts artifacts (``/s3``, ``/minio``, ``/gcs``);
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from kfp import kubernetes
 from kfp.dsl import PipelineTask
 
 from edgepress import images
-from edgepress.contracts.kubeflow import PART_OF_LABEL, REQUIRED_CREDENTIALS, KubeflowSettings
+from edgepress.contracts.kubeflow import PART_OF_LABEL, REQUIRED_CREDENTIALS, KubeflowSettings, TaskResources
 from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.observe.metrics_push import PUSHGATEWAY_VARIABLE
 from edgepress.observe.observer import RUN_ID_VARIABLE
@@ -30,45 +30,21 @@ RUN_ID_FIELD = "metadata.labels['pipeline/runid']"
 OPTIONAL_CREDENTIALS = ("AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 """Keys that the Secret may lack: the endpoint where the store is Amazon's own, the region where it is us-east-1 or the store has none."""
 
-
 RETRIES = 2
 FIRST_PAUSE_S, PAUSE_FACTOR = 30, 2
 UNSCHEDULED_S = 24 * 3600
 """How long the attempts of a task may wait for a node, all together."""
 
 
-@dataclass(frozen=True)
-class ResourceParameters:
-    """What the pods of one image's tasks ask for, as ``TaskResources`` says it; no accelerator is an empty name."""
-
-    cpu: Any
-    memory: Any
-    accelerator: Any
-    accelerator_count: Any
-
-
-@dataclass(frozen=True)
-class PodParameters:
-    """What may differ from run to run: parameters of the pipeline, as KFP's placeholders for them.
-
-    Attributes:
-        resources: image -> what its pods ask for. KFP makes these inputs of each task, so its cache knows results by them.
-        node_selector: labels that a node must have.
-        tolerations: taints that a pod may be scheduled onto.
-        credentials_secret: name of the Secret with the object store's credentials.
-        settings_config_map: name of the ConfigMap with the installation's settings.
-    """
-
-    resources: Mapping[str, ResourceParameters]
-    node_selector: Any
-    tolerations: Any
-    credentials_secret: Any
-    settings_config_map: Any
+READS_VOLUME = "ingest"
+"""The component whose pod sees ``data_volume``."""
+NOT_TRIED_AGAIN = "finish"
+"""The exit handler: it runs when all else has ended."""
 
 
 @dataclass(frozen=True)
 class PodSettings:
-    """What is fixed when the pipeline is compiled.
+    """What pods get, fixed when the pipeline is compiled.
 
     Attributes:
         settings: ``resources.kubeflow`` of the configuration.
@@ -78,68 +54,86 @@ class PodSettings:
     settings: KubeflowSettings
     lock: ImageLock
 
-    def dress(self, task: PipelineTask, parameters: PodParameters) -> PipelineTask:
+    def dress(self, task: PipelineTask) -> None:
         """Give a task's pod what its image's tasks get.
 
         Raises:
             InputError: the image is not in the lock.
         """
-        image = task.component_spec.implementation.container.image
+        image, component = task.component_spec.implementation.container.image, task.component_spec.name
+        resources = self._resources[image]
         reference = self.lock.reference(image)
         task.set_container_image(reference)
         task.set_env_variable(CODE_DIGEST_VARIABLE, reference.partition("@")[2])
-        _ask_for(task, parameters.resources[image])
-        kubernetes.set_timeout(task, self._timeouts_s[image])
+        _ask_for(task, resources)
+        kubernetes.set_timeout(task, resources.timeout_s)
         kubernetes.set_image_pull_policy(task, "IfNotPresent")  # an image by digest never changes
         kubernetes.set_security_context(task, run_as_user=USER_ID, run_as_group=USER_ID, run_as_non_root=True)
         for key, value in {**self.settings.labels, PART_OF_LABEL: "edgepress"}.items():
             kubernetes.add_pod_label(task, key, value)
         kubernetes.use_field_path_as_env(task, RUN_ID_VARIABLE, RUN_ID_FIELD)
-        kubernetes.use_secret_as_env(task, parameters.credentials_secret, {name: name for name in REQUIRED_CREDENTIALS})
-        kubernetes.use_secret_as_env(task, parameters.credentials_secret, {name: name for name in OPTIONAL_CREDENTIALS}, optional=True)
-        kubernetes.use_config_map_as_env(task, parameters.settings_config_map, {PUSHGATEWAY_VARIABLE: PUSHGATEWAY_VARIABLE}, optional=True)
-        kubernetes.add_node_selector_json(task, parameters.node_selector)
-        kubernetes.add_toleration_json(task, parameters.tolerations)
-        return task
-
-    def retry(self, task: PipelineTask) -> PipelineTask:
-        """Let KFP start a task again that failed: its pod was evicted, or its output could not be uploaded.
-
-        KFP is said to ignore this in loops (kubeflow/pipelines#12389), and which ends count as failures is the installation's: Argo's
-        default takes a container that failed and leaves out a node that was lost, KFP 2.17's own manifests say the reverse. So a
-        step also waits out a store that is away, and a training goes on from its checkpoint in whatever pod comes next.
-
-        What KFP calls the longest pause is to Argo the end of all attempts, reckoned from the first one's start: with KFP's own value, an
-        hour, a longer training would have no second attempt, and a second attempt would be ended early.
-        """
-        timeout_s = self._timeouts_s[task.component_spec.implementation.container.image]
-        pauses_s = sum(FIRST_PAUSE_S * PAUSE_FACTOR**number for number in range(RETRIES))
-        return task.set_retry(
-            num_retries=RETRIES,
-            backoff_duration=f"{FIRST_PAUSE_S}s",
-            backoff_factor=PAUSE_FACTOR,
-            backoff_max_duration=f"{(RETRIES + 1) * timeout_s + pauses_s + UNSCHEDULED_S}s",
-        )
-
-    def mount_data(self, task: PipelineTask) -> PipelineTask:
-        """Mount the volume with the data, if there is one."""
+        self._hand_over_settings(task)
+        self._schedule(task)
         volume = self.settings.data_volume
-        if volume is not None:
+        if component == READS_VOLUME and volume is not None:
             kubernetes.mount_pvc(task, volume.claim_name, volume.mount_path)
-        return task
+        if component != NOT_TRIED_AGAIN:
+            _retry(task, resources.timeout_s)
 
     @property
-    def _timeouts_s(self) -> Mapping[str, int]:
+    def _resources(self) -> Mapping[str, TaskResources]:
         return {
-            images.TRAINER: self.settings.trainer.timeout_s,
-            images.EVALUATOR: self.settings.evaluator.timeout_s,
-            images.RELEASER: self.settings.releaser.timeout_s,
+            images.TRAINER: self.settings.trainer,
+            images.EVALUATOR: self.settings.evaluator,
+            images.RELEASER: self.settings.releaser,
         }
 
+    def _hand_over_settings(self, task: PipelineTask) -> None:
+        secret, config_map = self.settings.credentials_secret, self.settings.settings_config_map
+        kubernetes.use_secret_as_env(task, secret, {name: name for name in REQUIRED_CREDENTIALS})
+        kubernetes.use_secret_as_env(task, secret, {name: name for name in OPTIONAL_CREDENTIALS}, optional=True)
+        kubernetes.use_config_map_as_env(task, config_map, {PUSHGATEWAY_VARIABLE: PUSHGATEWAY_VARIABLE}, optional=True)
 
-def _ask_for(task: PipelineTask, resources: ResourceParameters) -> None:
+    def _schedule(self, task: PipelineTask) -> None:
+        for key, value in self.settings.node_selector.items():
+            kubernetes.add_node_selector(task, key, value)
+        for toleration in self.settings.tolerations:
+            kubernetes.add_toleration(task, toleration.key, toleration.operator, toleration.value, toleration.effect)
+
+
+def describe_pods(settings: KubeflowSettings) -> str:
+    """What tells one compiled pipeline from another, in a line for people."""
+    asked = (("trainer", settings.trainer), ("evaluator", settings.evaluator), ("releaser", settings.releaser))
+    return "; ".join(f"{image}: {_quantities(resources)}" for image, resources in asked)
+
+
+def _quantities(resources: TaskResources) -> str:
+    accelerator = resources.accelerator
+    asked = [f"cpu {resources.cpu}", f"memory {resources.memory}"]
+    return ", ".join(asked if accelerator is None else [*asked, f"{accelerator.count} {accelerator.type}"])
+
+
+def _ask_for(task: PipelineTask, resources: TaskResources) -> None:
     task.set_cpu_request(resources.cpu).set_cpu_limit(resources.cpu)
     task.set_memory_request(resources.memory).set_memory_limit(resources.memory)
-    task.set_accelerator_type(resources.accelerator).set_accelerator_limit(resources.accelerator_count)
-    # The setters alone refer to what a loop around the task is not given (kfp 2.17.0).
-    task.register_pipeline_channels([resources.cpu, resources.memory, resources.accelerator, resources.accelerator_count])
+    if resources.accelerator is not None:
+        task.set_accelerator_type(resources.accelerator.type).set_accelerator_limit(resources.accelerator.count)
+
+
+def _retry(task: PipelineTask, timeout_s: int) -> None:
+    """Let KFP start a task again that failed: its pod was evicted, or its output could not be uploaded.
+
+    KFP is said to ignore this in loops (kubeflow/pipelines#12389), and which ends count as failures is the installation's: Argo's
+    default takes a container that failed and leaves out a node that was lost, KFP 2.17's own manifests say the reverse. So a
+    step also waits out a store that is away, and a training goes on from its checkpoint in whatever pod comes next.
+
+    What KFP calls the longest pause is to Argo the end of all attempts, reckoned from the first one's start: with KFP's own value, an
+    hour, a longer training would have no second attempt, and a second attempt would be ended early.
+    """
+    pauses_s = sum(FIRST_PAUSE_S * PAUSE_FACTOR**number for number in range(RETRIES))
+    task.set_retry(
+        num_retries=RETRIES,
+        backoff_duration=f"{FIRST_PAUSE_S}s",
+        backoff_factor=PAUSE_FACTOR,
+        backoff_max_duration=f"{(RETRIES + 1) * timeout_s + pauses_s + UNSCHEDULED_S}s",
+    )

@@ -1,11 +1,17 @@
 """The parameters of a run on a cluster, and what of a configuration cannot work there."""
 
+import json
 from pathlib import PurePosixPath
 
 from edgepress.contracts.config import BUILTIN_SOURCES, PipelineConfig
+from edgepress.contracts.kubeflow import KubeflowSettings
 from edgepress.errors import ConfigError
 from edgepress_pipelines.flow.inputs import locate_inputs, place_inputs
 from edgepress_pipelines.flow.parameters import PipelineParameters, pipeline_parameters
+
+MAX_POD_BYTES = 8_000
+"""What selectors, tolerations and labels of a pod may take as JSON. Each of some twenty tasks repeats them in the run's Workflow object,
+which with everything else in it may have 1 MiB (Argo without node offloading)."""
 
 
 def run_parameters(config: PipelineConfig, *, fingerprint: str = "", upload: bool = False) -> PipelineParameters:
@@ -32,7 +38,8 @@ def check_cluster_config(config: PipelineConfig) -> str:
     ``release.endpoint_url`` may be left out: it then comes from the Secret's AWS_ENDPOINT_URL_S3, else Amazon's own store is meant.
 
     Raises:
-        ConfigError: there is no storage, no place for releases is named, or the data is in a place that pods do not see.
+        ConfigError: there is no storage, no place for releases is named, the data is in a place that pods do not see, or what is said of
+            each pod is too long.
     """
     settings = config.resources.kubeflow
     if settings.storage_uri is None:
@@ -55,4 +62,15 @@ def check_cluster_config(config: PipelineConfig) -> str:
                 f"dataset.source: {source} is not below {volume.mount_path}, where pods have resources.kubeflow.data_volume; move it there "
                 "or give s3://bucket/..."
             )
+    _check_size(settings)
     return settings.storage_uri.rstrip("/")
+
+
+def _check_size(settings: KubeflowSettings) -> None:
+    repeated = settings.model_dump(mode="json", include={"node_selector", "tolerations", "labels"}, exclude_none=True)
+    size_bytes = len(json.dumps(repeated).encode())
+    if size_bytes > MAX_POD_BYTES:
+        raise ConfigError(
+            f"resources.kubeflow: node_selector, tolerations and labels take {size_bytes} bytes, more than the {MAX_POD_BYTES} that fit "
+            "when each task repeats them; shorten them"
+        )

@@ -65,7 +65,7 @@ def create_schedule(config: PipelineConfig, connection: Connection, package: Pac
     """
     if config.schedule is None:
         raise ConfigError(f"configuration {config.name}: has no schedule; add one, e.g. schedule: {{cron: '0 3 * * *'}}")
-    version = upload_version(connection, package.pipeline, f"EdgePress: {config.name}")
+    version = upload_version(connection, package.pipeline)
     experiment_id = ensure_experiment(connection, config.resources.kubeflow.experiment)
     wanted = kfp_server_api.V2beta1RecurringRun(
         display_name=config.name,

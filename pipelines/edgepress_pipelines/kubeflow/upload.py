@@ -1,22 +1,17 @@
 """Pipeline versions in KFP, named by their content, so that the same content is there once."""
 
-import hashlib
-import json
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import kfp_server_api
-import yaml
 
 from edgepress_pipelines.flow.pipeline_name import PIPELINE_DESCRIPTION, PIPELINE_NAME
 from edgepress_pipelines.kubeflow.api.connection import Connection
 from edgepress_pipelines.kubeflow.api.create_once import create_once
 from edgepress_pipelines.kubeflow.api.listing import every, named
-
-_YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_NAME_DIGITS = 32
-"""Hexadecimal digits of the digest in a version's name. A name must do as a Kubernetes object's: no colon, not too long."""
+from edgepress_pipelines.kubeflow.compiled_pipeline import CompiledPipeline
 
 
 @dataclass(frozen=True)
@@ -35,27 +30,13 @@ class PipelineVersion:
     is_new: bool
 
 
-def version_name(package: Path) -> str:
-    """The name of a compiled pipeline's version, from what its YAML says.
-
-    Not from its bytes: the comment that KFP's compiler puts first lists the keys of defaults in an order that differs between processes.
-    """
-    documents = list(yaml.load_all(package.read_bytes(), _YAML_LOADER))
-    content = json.dumps(documents, sort_keys=True, separators=(",", ":"))
-    return f"sha256-{hashlib.sha256(content.encode()).hexdigest()[:_NAME_DIGITS]}"
-
-
-def upload_version(connection: Connection, package: Path, description: str) -> PipelineVersion:
+def upload_version(connection: Connection, pipeline: CompiledPipeline) -> PipelineVersion:
     """Upload a compiled pipeline unless the same content is there.
-
-    Args:
-        package: the compiled pipeline, a ``.yaml`` file.
-        description: shown beside a new version.
 
     Raises:
         KubeflowError: KFP cannot be reached, or refuses.
     """
-    name = version_name(package)
+    name = pipeline.version_name
     pipeline_id = _ensure_pipeline(connection)
 
     def find() -> Any:
@@ -63,7 +44,11 @@ def upload_version(connection: Connection, package: Path, description: str) -> P
         return next(every(ask, "pipeline_versions", pipeline_id=pipeline_id, filter=named(name)), None)
 
     def create() -> Any:
-        return connection.uploads.upload_pipeline_version(str(package), name=name, pipelineid=pipeline_id, description=description)
+        with tempfile.TemporaryDirectory(prefix="edgepress-") as folder:
+            file = Path(folder) / "pipeline.yaml"  # the generated client sends files alone
+            file.write_text(pipeline.text, encoding="utf-8")
+            upload = connection.uploads.upload_pipeline_version
+            return upload(str(file), name=name, pipelineid=pipeline_id, description=pipeline.description)
 
     found = find()
     version = found or create_once(create, find, connection.patience, connection.tell)

@@ -9,7 +9,7 @@ from edgepress.contracts.last_verdict import Fingerprint
 from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.api.connection import Connection, ConnectionSettings
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
-from edgepress_pipelines.kubeflow.package import compiled
+from edgepress_pipelines.kubeflow.package import pack
 from edgepress_pipelines.kubeflow.preflight import ClusterCheck, check_backend, check_before_start
 from edgepress_pipelines.kubeflow.runs.submit import create_run, prepare_run
 from edgepress_pipelines.trigger.decision import KnownRun
@@ -55,20 +55,22 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
         InputError: something given is wrong; nothing was started.
         EdgePressError: the store or KFP cannot be reached, or refuses.
     """
+    from edgepress_pipelines.kubeflow.compile import compile_pipeline  # imports KFP's compiler, which takes a second
+
     config = request.load()
     check_trigger_config(config)
     lock = read_image_lock(request.image_lock)
     connection = Connection(request.connection)
     check_backend(connection, config.resources.kubeflow.namespace)
+    pipeline = compile_pipeline(config.resources.kubeflow, lock)
 
     def runs_of(now: Fingerprint) -> list[KnownRun]:
         return list_known_runs(connection, now)
 
     def prepare(fingerprint: Fingerprint) -> CreateRun:
         check_before_start(config, connection, request.cluster_check, tell)
-        with compiled(config, lock, fingerprint) as package:
-            prepared = prepare_run(config, connection, package)
+        prepared = prepare_run(config, connection, pack(config, pipeline, fingerprint))
         return lambda before_request: create_run(prepared, Connection(request.connection, before_request)).run_id
 
-    outcome = start_if_due(config, lock, runs_of=runs_of, prepare_run=prepare, force=force, tell=tell)
+    outcome = start_if_due(config, pipeline.digest, runs_of=runs_of, prepare_run=prepare, force=force, tell=tell)
     return replace(outcome, url=None if outcome.started_run_id is None else connection.run_url(outcome.started_run_id))

@@ -8,11 +8,11 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.digest import Digest
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError
 from edgepress.storage import ObjectStore, join_key, open_store
 from edgepress.storage.lease import SYSTEM_CLOCK, Clock
-from edgepress_pipelines.kubeflow.image_lock import ImageLock
 from edgepress_pipelines.kubeflow.run_parameters import check_cluster_config
 from edgepress_pipelines.trigger.decision import AlreadyRunning, Decision, GivenUp, KnownRun, Start, decide
 from edgepress_pipelines.trigger.fingerprint import digest_dataset, is_on_data_volume, take_fingerprint
@@ -69,7 +69,7 @@ class TriggerOutcome:
 
 def start_if_due(
     config: PipelineConfig,
-    lock: ImageLock,
+    code: Digest,
     *,
     runs_of: RunsOf,
     prepare_run: PrepareRun,
@@ -81,7 +81,8 @@ def start_if_due(
     """Compare with the last verdict and start a run if one is due. Of any number of calls at the same moment one starts it.
 
     Args:
-        config, lock: what a run would be computed from.
+        config: what a run would be computed from.
+        code: digest of the pipeline that is compiled for it.
         runs_of, prepare_run: the cluster.
         force: start although nothing has changed, or although runs with this change failed; not beside a run of the same fingerprint.
         tell: is given one line when another trigger has to be waited for.
@@ -93,7 +94,7 @@ def start_if_due(
         EdgePressError: whatever the cluster raises.
     """
     store, prefix = open_store(check_trigger_config(config))
-    fingerprint = take_fingerprint(config, lock, dataset=digest_dataset(config))
+    fingerprint = take_fingerprint(config, code, dataset=digest_dataset(config))
 
     def look() -> Decision:
         # The runs first: one that ends between the two looks has written its verdict by then, the other way round it would be in neither.

@@ -1,7 +1,9 @@
 """Where Kubeflow Pipelines is, and who asks."""
 
+import contextlib
 import os
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +13,6 @@ import kfp_server_api
 
 from edgepress.contracts.kubeflow import DNS_LABEL_PATTERN
 from edgepress.errors import InputError
-from edgepress_pipelines.kubeflow.api.tls import check_ca_file
 from edgepress_pipelines.kubeflow.api.transport import ApiClient, Credential, Patience, Tell
 from edgepress_pipelines.kubeflow.api.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
 
@@ -63,7 +64,7 @@ class Connection:
         self.namespace = _namespace(settings.namespace)
         configuration = kfp_server_api.Configuration(host=self.host)
         if settings.ca_file is not None:
-            check_ca_file(settings.ca_file)
+            _check_ca_file(settings.ca_file)
             configuration.ssl_ca_cert = str(settings.ca_file)
         self.client = ApiClient(configuration, _credential(settings), settings.patience, before_request, lambda line: self.tell(line))
         self.experiments = kfp_server_api.ExperimentServiceApi(self.client)
@@ -109,6 +110,19 @@ def _namespace(given: str | None) -> str | None:
     if given is not None and not re.fullmatch(DNS_LABEL_PATTERN, given):
         raise InputError(f"--namespace {given!r}: must be 1 to 63 lower-case letters, digits and '-', such as edgepress-runs")
     return given
+
+
+def _check_ca_file(path: Path) -> None:
+    """Refuse a file of trusted certificates that holds none."""
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise InputError(f"--ca-file {path}: cannot be read ({error.strerror})") from error
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with contextlib.suppress(ssl.SSLError, ValueError):
+        context.load_verify_locations(cafile=path)
+    if not context.cert_store_stats()["x509"]:
+        raise InputError(f"--ca-file {path}: holds no certificate; give the authority's in PEM")
 
 
 def _credential(settings: ConnectionSettings) -> Credential | None:

@@ -19,14 +19,12 @@ from urllib3.exceptions import (
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
-    ProtocolError,
     ReadTimeoutError,
     SSLError,
 )
 
 from edgepress.errors import EXIT_FAILED, EXIT_WRONG_INPUT, InputError, one_line
 from edgepress_pipelines.kubeflow.api.errors import KubeflowError, not_the_api, refused
-from edgepress_pipelines.kubeflow.api.tls import speaks_tls
 
 _REPEATABLE = frozenset({"GET", "DELETE"})
 """Methods that may be repeated when the answer was lost; a second DELETE answers 404, which its caller takes for done."""
@@ -145,18 +143,11 @@ class ApiClient(kfp_server_api.ApiClient):
         except InputError as error:  # it could be read when the connection was opened: its file is being renewed
             raise KubeflowError(str(error), is_transient=True, exit_code=error.exit_code) from error
 
-    def _should_be_https(self) -> bool:
-        """Whether a server that has never answered was addressed without the TLS that it speaks."""
-        host = self.configuration.host
-        return not self._has_answered and host.startswith("http://") and speaks_tls(host)
-
     def _once(self, method: str, url: str, query_params: Any, headers: Any, post_params: Any, body: Any, timeout: Any) -> Any:
         host, with_credential = self.configuration.host, self._credential is not None
         try:
             answer = super().request(method, url, query_params, headers, post_params, body, True, timeout)
         except kfp_server_api.ApiException as error:
-            if error.status == 400 and self._should_be_https():
-                raise _needs_https(host) from error
             if not error.status:  # the generated client's word for a failed TLS handshake
                 raise _not_trusted(host, error.reason) from error
             said = {name.lower(): value for name, value in (error.headers or {}).items()}
@@ -170,20 +161,14 @@ class ApiClient(kfp_server_api.ApiClient):
                 with_credential=with_credential,
             ) from error
         except HTTPError as error:
-            if isinstance(error, ProtocolError) and self._should_be_https():
-                raise _needs_https(host) from error
-            raise _lost(host, error) from error
+            raise _lost(host, error, has_answered=self._has_answered) from error
         if not answer.data.lstrip().startswith((b"{", b"[")):
             raise not_the_api(host, "answers with a page", with_credential=with_credential)
         self._has_answered = True
         return answer
 
 
-def _needs_https(host: str) -> KubeflowError:
-    return KubeflowError(f"{host}: speaks TLS; write https:// in --host", exit_code=EXIT_WRONG_INPUT)
-
-
-def _lost(host: str, error: HTTPError) -> KubeflowError:
+def _lost(host: str, error: HTTPError, *, has_answered: bool) -> KubeflowError:
     """No whole answer came back."""
     cause = error.reason if isinstance(error, MaxRetryError) and error.reason is not None else error
     if isinstance(cause, SSLError):
@@ -197,7 +182,9 @@ def _lost(host: str, error: HTTPError) -> KubeflowError:
     elif isinstance(cause, ReadTimeoutError):
         text, never_arrived = "took the request but did not answer in time; try again later", False
     else:
-        text, never_arrived = "the connection broke before the answer was complete; try again", False
+        # So ends plain HTTP to a server that speaks TLS, too.
+        advice = "try again" if has_answered or host.startswith("https://") else "try again, or with https:// in --host"
+        text, never_arrived = f"the connection broke before the answer was complete; {advice}", False
     return KubeflowError(
         f"{host}: {text}",
         is_transient=True,

@@ -54,7 +54,7 @@ def prepare_run(config: PipelineConfig, connection: Connection, package: Package
         KubeflowError: KFP cannot be reached, or refuses.
     """
     settings = config.resources.kubeflow
-    version = upload_version(connection, package.pipeline, f"EdgePress: {config.name}")
+    version = upload_version(connection, package.pipeline)
     experiment_id = ensure_experiment(connection, settings.experiment)
     name = _new_name(config.name)
     request = kfp_server_api.V2beta1Run(

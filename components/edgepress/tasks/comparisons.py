@@ -4,9 +4,7 @@ from edgepress.tasks.metric import Metric
 
 AGREEMENT = Metric("agreement", "agreement with the baseline", "ratio", "higher", "comparison")
 REGRESSIONS = Metric("regressions", "examples that only the baseline gets right", "count", "lower", "comparison", whole=True)
-CORRECTIONS = Metric(
-    "corrections", "examples that the baseline gets wrong and this model right", "count", "higher", "comparison", whole=True
-)
+CORRECTIONS = Metric("corrections", "examples that only this model gets right", "count", "higher", "comparison", whole=True)
 OUTPUT_DIFFERENCE = Metric(
     "output_difference", "root mean square difference from the baseline's outputs", "label units", "lower", "comparison"
 )

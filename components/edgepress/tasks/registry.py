@@ -42,7 +42,7 @@ OF_EVERY_TASK = (
 METRICS: dict[str, Metric] = {
     metric.name: metric for metric in (*(metric for task in TASKS.values() for metric in task.metrics), *OF_EVERY_TASK, *COMPARISONS)
 }
-"""In the order in which tables show them. Tasks that share a metric's name share what it says of itself, and measure it each in its own way."""
+"""In the order of tables. Tasks that share a metric's name share what it says of itself, and measure it each in its own way."""
 
 
 def metrics_of(task: LearningTask) -> tuple[Metric, ...]:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -19,6 +20,21 @@ Loss = Literal["cross_entropy", "mean_squared_error", "reconstruction_error"]
 """What training minimises; ``edgepress.train`` has the functions."""
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What an evaluation keeps of a model on a split: raw outputs, their meaning, and the task's score of each example.
+
+    Attributes:
+        outputs: float32 [n, *output shape].
+        meaning: of the outputs.
+        scores: float64 [n].
+    """
+
+    outputs: NDArray[np.float32]
+    meaning: OutputMeaning
+    scores: NDArray[np.float64]
+
+
 class LearningTask(ABC):
     """One kind of learning task.
 
@@ -28,7 +44,8 @@ class LearningTask(ABC):
         split_strategies: that make sense for it, the default first.
         loss: what training minimises unless the user's module has a loss of its own.
         meanings: what its models' outputs can mean.
-        trains_on: labels that training may see, as indices into the names; None for all. An autoencoder learns what is normal from that alone.
+        trains_on: labels that training may see, as indices into the names; None for all. An autoencoder learns
+            what is normal from that alone.
         selecting: the metric that chooses the epoch that is kept and settles ties between candidates.
         metrics: all metrics on the examples of a split, ``selecting`` among them.
     """
@@ -60,27 +77,12 @@ class LearningTask(ABC):
         """A score of each example, float64 [n]: what paired comparisons, slices and galleries of examples start from."""
 
     @abstractmethod
-    def compare(self, outputs: "Scored", reference: "Scored") -> dict[str, float]:
+    def compare(self, outputs: Scored, reference: Scored) -> dict[str, float]:
         """What changes beside a reference model on the same examples: metric of source ``comparison`` -> value."""
 
     def measure(self, observed: Observations) -> dict[str, float | None]:
         """Every metric on these examples, by name; None where they cannot tell."""
         return {metric.name: metric.measure(observed) for metric in self.metrics if metric.measure is not None}
-
-
-class Scored:
-    """What an evaluation keeps of a model on a split: raw outputs, their meaning, and the task's score of each example.
-
-    Attributes:
-        outputs: float32 [n, *output shape].
-        meaning: of the outputs.
-        scores: float64 [n].
-    """
-
-    def __init__(self, outputs: NDArray[np.float32], meaning: OutputMeaning, scores: NDArray[np.float64]) -> None:
-        self.outputs = outputs
-        self.meaning = meaning
-        self.scores = scores
 
 
 def worst_slice(metric: Metric, observed: Observations) -> float | None:

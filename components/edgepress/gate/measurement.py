@@ -122,11 +122,12 @@ def gather_metrics(evaluation: OpenedEvaluation, latency: Latency | None, refere
     values: dict[str, float | int | None] = dict(evaluation.record.metrics) | compare(evaluation, reference)
     if latency is not None:
         values |= latency.metrics
-    return {metric.name: _finite(values.get(metric.name)) for metric in metrics_of(TASKS[evaluation.record.task])}
+    return finite({metric.name: values.get(metric.name) for metric in metrics_of(TASKS[evaluation.record.task])})
 
 
-def _finite(value: float | int | None) -> float | int | None:
-    return value if value is not None and math.isfinite(value) else None
+def finite(metrics: Metrics) -> Metrics:
+    """The same metrics with None for whatever is NaN or infinite, as a verdict may hold them."""
+    return {name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def _count_faults(recipe: str, models: Sequence[FoundModel], evaluations: Sequence[OpenedEvaluation]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from edgepress.contracts.candidate import BASELINE
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.verdict import CandidateVerdict
-from edgepress.gate.measurement import Measurement
+from edgepress.gate.measurement import Measurement, finite
 from edgepress.gate.thresholds import check_threshold, thresholds_of
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.registry import LATENCY_P50_MS, METRICS, SIZE_GZIP_BYTES
@@ -60,7 +60,7 @@ def _reasons(policy: GateSettings, baseline: Measurement, candidate: Measurement
         return [NO_THRESHOLD]
     checks = [check_threshold(threshold, candidate.metrics, baseline.metrics) for threshold in thresholds]
     reasons = [check.reason for check in checks if check.outcome != "passed"]
-    if candidate.metrics.get(policy.objective) is None:
+    if finite(candidate.metrics).get(policy.objective) is None:
         reasons.append(f"the objective, {METRICS[policy.objective].title}, was not measured")
     return reasons
 
@@ -72,7 +72,7 @@ def _verdict(candidate: Measurement, outcome: str, reasons: tuple[str, ...]) -> 
             "outcome": outcome,
             "model_digest": candidate.model_digest,
             "reasons": reasons,
-            "metrics": candidate.metrics,
+            "metrics": finite(candidate.metrics),
         }
     )
 

@@ -169,6 +169,7 @@ def evaluation_of(
         split_digest=SPLIT_DIGESTS[split],
         model_digest=digest_bytes(tflite_of(model)),
         runtime="litert 2.3.0",
+        examples=EXAMPLES * len(labels),
         meaning="logits",
         metrics={
             "accuracy": accuracy,

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from edgepress.contracts.candidate import BASELINE
 from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.latency import Benchmark
+from edgepress.contracts.measured import gather_metrics
 from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.nomination import Nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.verdict import Check, HardwareStatement, ModelMetrics, Outcome, TargetVerdict, Verdict
-from edgepress.gate.measurement import JUDGED, FoundModel, find_faults, gather_metrics
+from edgepress.gate.measurement import JUDGED, FoundModel, find_faults
 from edgepress.gate.nominate import NO_THRESHOLD
 from edgepress.gate.thresholds import check_threshold, thresholds_of
 

@@ -5,18 +5,17 @@ the benchmark's must be one, and so must the dataset digests. Whatever does not 
 Records are matched by the recipe's name inside them, never by their position.
 """
 
-import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edgepress.contracts.candidate import BASELINE, ArtifactKind, CandidateRecord, Failure
 from edgepress.contracts.dataset import SplitName
-from edgepress.contracts.evaluation import OpenedEvaluation, compare
+from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.latency import Benchmark, Latency
+from edgepress.contracts.measured import gather_metrics
 from edgepress.contracts.metrics import Metrics
 from edgepress.errors import IntegrityError
-from edgepress.tasks.registry import TASKS, metrics_of
 
 JUDGED: ArtifactKind = "tflite"
 """The artifact that is evaluated, benchmarked and judged."""
@@ -106,28 +105,6 @@ def _measure(
         except IntegrityError as error:
             faults = [str(error)]
     return Measurement(recipe=recipe, model_digest=model.judged_digest, failure=None, faults=tuple(faults), metrics=metrics)
-
-
-def gather_metrics(evaluation: OpenedEvaluation, latency: Latency | None, reference: OpenedEvaluation) -> Metrics:
-    """Every metric of the task, in the order of tables; None for what was not measured, or is NaN or infinite.
-
-    Args:
-        evaluation: of the model.
-        latency: of the same model.
-        reference: the baseline's evaluation on the same examples.
-
-    Raises:
-        IntegrityError: the two evaluations are not of the same examples.
-    """
-    values: dict[str, float | int | None] = dict(evaluation.record.metrics) | compare(evaluation, reference)
-    if latency is not None:
-        values |= latency.metrics
-    return finite({metric.name: values.get(metric.name) for metric in metrics_of(TASKS[evaluation.record.task])})
-
-
-def finite(metrics: Metrics) -> Metrics:
-    """The same metrics with None for whatever is NaN or infinite, as a verdict may hold them."""
-    return {name: value if value is not None and math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def _count_faults(recipe: str, models: Sequence[FoundModel], evaluations: Sequence[OpenedEvaluation]) -> Iterator[str]:

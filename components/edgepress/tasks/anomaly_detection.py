@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.tasks import comparisons
+from edgepress.tasks import comparisons as beside
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.observations import Observations
 from edgepress.tasks.ranking import auc
@@ -58,6 +58,8 @@ class AnomalyDetection(LearningTask):
     trains_on = (NORMAL,)
     selecting = AUC
     metrics = (AUC, NORMAL_RECONSTRUCTION_ERROR, WORST_SLICE_AUC)
+    comparisons = (beside.OUTPUT_DIFFERENCE, beside.AUC_DROP)
+    score_title = "reconstruction error"
 
     def label_shape(self, names: tuple[str, ...]) -> tuple[int, ...]:  # noqa: ARG002
         return ()
@@ -69,4 +71,4 @@ class AnomalyDetection(LearningTask):
         return reconstruction_errors(observed)
 
     def compare(self, outputs: Scored, reference: Scored) -> dict[str, float]:
-        return {comparisons.OUTPUT_DIFFERENCE.name: output_difference(outputs, reference)}
+        return {beside.OUTPUT_DIFFERENCE.name: output_difference(outputs, reference)}

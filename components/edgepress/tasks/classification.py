@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.tasks import comparisons
+from edgepress.tasks import comparisons as beside
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.observations import Observations, OutputMeaning
 from edgepress.tasks.ranking import auc
@@ -100,6 +100,8 @@ class Classification(LearningTask):
     meanings = ("logits", "probabilities")
     selecting = ACCURACY
     metrics = (ACCURACY, MACRO_F1, WORST_CLASS_RECALL, WORST_SLICE_ACCURACY, AUC, CALIBRATION_ERROR)
+    comparisons = (beside.AGREEMENT, beside.REGRESSIONS, beside.CORRECTIONS, beside.ACCURACY_DROP)
+    score_title = "right (1) or wrong (0)"
 
     def label_shape(self, names: tuple[str, ...]) -> tuple[int, ...]:  # noqa: ARG002
         return ()
@@ -113,7 +115,7 @@ class Classification(LearningTask):
     def compare(self, outputs: Scored, reference: Scored) -> dict[str, float]:
         same = decide(outputs.outputs, outputs.meaning) == decide(reference.outputs, reference.meaning)
         return {
-            comparisons.AGREEMENT.name: int(np.count_nonzero(same)) / len(same),
-            comparisons.REGRESSIONS.name: int(np.count_nonzero((reference.scores == 1.0) & (outputs.scores == 0.0))),
-            comparisons.CORRECTIONS.name: int(np.count_nonzero((reference.scores == 0.0) & (outputs.scores == 1.0))),
+            beside.AGREEMENT.name: int(np.count_nonzero(same)) / len(same),
+            beside.REGRESSIONS.name: int(np.count_nonzero((reference.scores == 1.0) & (outputs.scores == 0.0))),
+            beside.CORRECTIONS.name: int(np.count_nonzero((reference.scores == 0.0) & (outputs.scores == 1.0))),
         }

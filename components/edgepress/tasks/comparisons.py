@@ -11,7 +11,7 @@ OUTPUT_DIFFERENCE = Metric(
 ACCURACY_DROP = Metric("accuracy_drop", "accuracy lost", "ratio", "lower", "comparison")
 MEAN_ABSOLUTE_ERROR_RISE = Metric("mean_absolute_error_rise", "rise of the mean absolute error", "label units", "lower", "comparison")
 AUC_DROP = Metric("auc_drop", "AUC lost", "ratio", "lower", "comparison")
-LATENCY_RATIO = Metric("latency_ratio", "p50 latency beside the baseline's", "ratio", "lower", "comparison")
+LATENCY_RATIO = Metric("latency_ratio", "p50 latency beside the baseline's", "multiple", "lower", "comparison")
 
 LOSS_OF = {"accuracy": ACCURACY_DROP, "mean_absolute_error": MEAN_ABSOLUTE_ERROR_RISE, "auc": AUC_DROP}
 """A task's selecting metric -> the metric that says how much of it was lost."""

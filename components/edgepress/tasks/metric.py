@@ -6,8 +6,9 @@ from typing import Literal
 
 from edgepress.tasks.observations import Observations
 
-Unit = Literal["ratio", "count", "bytes", "ms", "label units"]
-"""``ratio`` is a share from 0 to 1; ``label units`` are those of a regression's targets, squared error included by its root."""
+Unit = Literal["ratio", "multiple", "count", "bytes", "ms", "label units"]
+"""``ratio`` is a share from 0 to 1, ``multiple`` a quotient of two values; ``label units`` are those of a regression's targets or of an
+autoencoder's input."""
 
 Direction = Literal["higher", "lower"]
 

@@ -19,14 +19,6 @@ LATENCY_P95_MS = Metric("latency_p95_ms", "p95 latency", "ms", "lower", "machine
 LATENCY_P99_MS = Metric("latency_p99_ms", "p99 latency", "ms", "lower", "machine")
 PEAK_MEMORY_BYTES = Metric("peak_memory_bytes", "peak memory", "bytes", "lower", "machine", whole=True)
 
-COMPARISONS = (
-    comparisons.AGREEMENT,
-    comparisons.REGRESSIONS,
-    comparisons.CORRECTIONS,
-    comparisons.OUTPUT_DIFFERENCE,
-    *comparisons.LOSS_OF.values(),
-    comparisons.LATENCY_RATIO,
-)
 OF_EVERY_TASK = (
     SIZE_BYTES,
     SIZE_GZIP_BYTES,
@@ -37,15 +29,21 @@ OF_EVERY_TASK = (
     LATENCY_P95_MS,
     LATENCY_P99_MS,
     PEAK_MEMORY_BYTES,
+    comparisons.LATENCY_RATIO,
 )
 
 METRICS: dict[str, Metric] = {
-    metric.name: metric for metric in (*(metric for task in TASKS.values() for metric in task.metrics), *OF_EVERY_TASK, *COMPARISONS)
+    metric.name: metric
+    for metric in (
+        *(metric for task in TASKS.values() for metric in task.metrics),
+        *OF_EVERY_TASK,
+        *(metric for task in TASKS.values() for metric in task.comparisons),
+    )
 }
 """In the order of tables. Tasks that share a metric's name share what it says of itself, and measure it each in its own way."""
 
 
 def metrics_of(task: LearningTask) -> tuple[Metric, ...]:
     """Every metric that a model of a task can have, in the order of tables."""
-    own = {metric.name for metric in task.metrics}
-    return tuple(metric for metric in METRICS.values() if metric.source != "examples" or metric.name in own)
+    own = {metric.name for metric in (*task.metrics, *task.comparisons, *OF_EVERY_TASK)}
+    return tuple(metric for metric in METRICS.values() if metric.name in own)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.tasks import comparisons
+from edgepress.tasks import comparisons as beside
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.observations import Observations
 from edgepress.tasks.task import LearningTask, Scored, worst_slice
@@ -58,6 +58,8 @@ class Regression(LearningTask):
     meanings = ("values",)
     selecting = MEAN_ABSOLUTE_ERROR
     metrics = (MEAN_ABSOLUTE_ERROR, ROOT_MEAN_SQUARED_ERROR, R2, WORST_SLICE_MEAN_ABSOLUTE_ERROR)
+    comparisons = (beside.OUTPUT_DIFFERENCE, beside.MEAN_ABSOLUTE_ERROR_RISE)
+    score_title = "absolute error"
 
     def label_shape(self, names: tuple[str, ...]) -> tuple[int, ...]:
         return (len(names),)
@@ -70,7 +72,7 @@ class Regression(LearningTask):
         return scores
 
     def compare(self, outputs: Scored, reference: Scored) -> dict[str, float]:
-        return {comparisons.OUTPUT_DIFFERENCE.name: output_difference(outputs, reference)}
+        return {beside.OUTPUT_DIFFERENCE.name: output_difference(outputs, reference)}
 
 
 def output_difference(outputs: Scored, reference: Scored) -> float:

@@ -48,6 +48,8 @@ class LearningTask(ABC):
             what is normal from that alone.
         selecting: the metric that chooses the epoch that is kept and settles ties between candidates.
         metrics: all metrics on the examples of a split, ``selecting`` among them.
+        comparisons: metrics beside a reference model on the same examples.
+        score_title: what the score of an example is.
     """
 
     name: ClassVar[TaskName]
@@ -58,6 +60,8 @@ class LearningTask(ABC):
     trains_on: ClassVar[tuple[int, ...] | None] = None
     selecting: ClassVar[Metric]
     metrics: ClassVar[tuple[Metric, ...]]
+    comparisons: ClassVar[tuple[Metric, ...]]
+    score_title: ClassVar[str]
 
     @abstractmethod
     def label_shape(self, names: tuple[str, ...]) -> tuple[int, ...]:

@@ -79,7 +79,7 @@ def threshold_type(metric: Metric) -> type[StrictModel]:
 
 def _is_metric(name: str) -> str:
     if name not in METRICS:
-        raise ValueError(f"must be a metric: {', '.join(METRICS)}")
+        raise ValueError(f"must be one of {', '.join(METRICS)}; is the text {name!r}")
     return name
 
 

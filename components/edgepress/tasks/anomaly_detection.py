@@ -51,6 +51,7 @@ class AnomalyDetection(LearningTask):
     """Labels are int64 [n]: 0 normal, 1 anomalous. One input, and outputs shaped as it. The score is the reconstruction error."""
 
     name = "anomaly_detection"
+    title = "detection of anomalies"
     label_dtype = np.dtype(np.int64)
     split_strategies = ("stratified", "random", "group", "time")
     loss = "reconstruction_error"

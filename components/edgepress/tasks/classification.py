@@ -94,6 +94,7 @@ class Classification(LearningTask):
     """Labels are indices into class names. The score of an example is 1 where the prediction is right and 0 where it is wrong."""
 
     name = "classification"
+    title = "classification"
     label_dtype = np.dtype(np.int64)
     split_strategies = ("stratified", "random", "group", "time")
     loss = "cross_entropy"

@@ -52,6 +52,7 @@ class Regression(LearningTask):
     """Labels are float32 [n, targets]. The score of an example is its absolute error, the mean over targets."""
 
     name = "regression"
+    title = "regression"
     label_dtype = np.dtype(np.float32)
     split_strategies = ("random", "group", "time")
     loss = "mean_squared_error"

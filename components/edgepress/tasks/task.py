@@ -40,6 +40,7 @@ class LearningTask(ABC):
 
     Attributes:
         name: in configurations and ``dataset.json``.
+        title: in sentences, after "a".
         label_dtype: of ``labels.npy``.
         split_strategies: that make sense for it, the default first.
         loss: what training minimises unless the user's module has a loss of its own.
@@ -53,6 +54,7 @@ class LearningTask(ABC):
     """
 
     name: ClassVar[TaskName]
+    title: ClassVar[str]
     label_dtype: ClassVar[np.dtype[Any]]
     split_strategies: ClassVar[tuple[SplitStrategy, ...]]
     loss: ClassVar[Loss]

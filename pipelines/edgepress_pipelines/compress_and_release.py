@@ -5,6 +5,7 @@ serves every model and team. What a compiled file must fix (how many recipes run
 ``BuildSettings``.
 """
 
+import importlib
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -14,11 +15,8 @@ from kfp import dsl
 
 from edgepress import images
 from edgepress.benchmark.component import benchmark
-from edgepress.compress.cluster.component import cluster
-from edgepress.compress.distill.component import distill
-from edgepress.compress.prune.component import prune
-from edgepress.compress.quantize.component import quantize
 from edgepress.contracts.run import CODE_DIGEST_VARIABLE
+from edgepress.contracts.stages import STAGES, Stage
 from edgepress.convert.component import convert
 from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
 from edgepress.finish.component import finish
@@ -34,11 +32,7 @@ Component = Callable[..., dsl.PipelineTask]
 
 CACHED_STEPS = {
     "train": "edgepress.train.step",
-    "distill": "edgepress.compress.distill.step",
-    "prune": "edgepress.compress.prune.step",
-    "cluster": "edgepress.compress.cluster.step",
-    "quantize": "edgepress.compress.quantize.step",
-    "convert": "edgepress.convert.step",
+    **{name.replace("_", "-"): f"{stage.room}.step" for name, stage in STAGES.items()},
     "evaluate": "edgepress.evaluate.step",
     "evaluate-baseline": "edgepress.evaluate.step",
     "evaluate-nominee": "edgepress.evaluate.step",
@@ -67,6 +61,12 @@ class BuildSettings:
     code_digests: Mapping[str, str] = field(default_factory=dict)
     pods: PodSettings | None = None
     exit_handler: bool = False
+
+
+def declaration(stage: Stage) -> Component:
+    """A stage's component, from its room."""
+    found: Component = getattr(importlib.import_module(f"{stage.room}.component"), stage.name)
+    return found
 
 
 def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
@@ -144,16 +144,15 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
 
             with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
-                distilled = cached(distill, recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data)
-                pruned = cached(prune, recipe=item.recipe, settings=item.prune, candidate=distilled.outputs["output"], dataset=data)
-                clustered = cached(cluster, recipe=item.recipe, settings=item.cluster, candidate=pruned.outputs["output"], dataset=data)
-                quantized = cached(
-                    quantize, recipe=item.recipe, settings=item.quantize, candidate=clustered.outputs["output"], dataset=data
-                )
-                converted = cached(convert, recipe=item.recipe, settings=item.convert, candidate=quantized.outputs["output"], dataset=data)
-                evaluated = cached(evaluate, recipe=item.recipe, candidate=converted.outputs["output"], reference=validation, dataset=data)
+                candidate = trained.outputs["baseline"]
+                for name, stage in STAGES.items():
+                    applied = cached(
+                        declaration(stage), recipe=item.recipe, settings=getattr(item, name), candidate=candidate, dataset=data
+                    )
+                    candidate = applied.outputs["output"]
+                evaluated = cached(evaluate, recipe=item.recipe, candidate=candidate, reference=validation, dataset=data)
 
-            candidate, evaluation = converted.outputs["output"], evaluated.outputs["evaluation"]
+            evaluation = evaluated.outputs["evaluation"]
             measured = fresh(benchmark, settings=benchmark_settings, baseline=reference, candidates=dsl.Collected(candidate), dataset=data)
             measurements = measured.outputs["measurements"]
             nominated = fresh(

@@ -8,7 +8,7 @@ import pytest
 from tensorflow_model_optimization.quantization.keras import quantize_model
 
 from edgepress.compress.cluster.step import cluster
-from edgepress.compress.kernels import distinct_values_by_layer, kernels, sparsity
+from edgepress.models.kernels import distinct_values_by_layer, kernels, sparsity
 from edgepress.compress.prune.step import prune
 from edgepress.compress.quantize.quantization import quantize_candidate
 from edgepress.compress.quantize.ranges import calibrate_ranges

@@ -11,7 +11,7 @@ import pytest
 
 from edgepress.compress.cluster.step import cluster
 from edgepress.compress.distill.step import distill
-from edgepress.compress.kernels import distinct_values_by_layer, kernels
+from edgepress.models.kernels import distinct_values_by_layer, kernels
 from edgepress.compress.prune.step import prune
 from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import StageName, StageRecord, read_candidate

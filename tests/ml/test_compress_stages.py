@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgepress.compress.cluster.step import cluster
-from edgepress.compress.kernels import kernels
+from edgepress.models.kernels import kernels
 from edgepress.compress.prune.step import prune
 from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import StageName, StageRecord, read_candidate

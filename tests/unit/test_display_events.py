@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
+from edgepress.contracts.stages import STAGES as PIPELINE_STAGES
 from edgepress.task import TaskEvent
-from edgepress_pipelines.flow.parameters import STAGES as PIPELINE_STAGES
 from edgepress_pipelines.terminal.display import PlainDisplay, PlannedTask, RunListener, choose_display, format_duration
 from edgepress_pipelines.terminal.live_display import LiveDisplay
 

@@ -10,13 +10,14 @@ A stage reads one candidate directory and writes another. It never changes the o
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import JsonValue, ValidationError
 
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.json_file import write_json
-from edgepress.contracts.strict import StrictModel
+from edgepress.contracts.stages import STAGES
+from edgepress.contracts.strict import OneOf, StrictModel
 from edgepress.errors import IntegrityError
 
 RECORD_NAME = "candidate.json"
@@ -32,7 +33,8 @@ ArtifactKind = Literal["tflite", "saved_model"]
 ARTIFACT_PATHS: dict[ArtifactKind, str] = {"tflite": TFLITE_NAME, "saved_model": SAVED_MODEL_NAME}
 """Where each kind stands in a candidate directory and in a bundle: a file, or a directory."""
 
-StageName = Literal["train", "slim", "distill", "prune", "cluster", "quantize", "convert"]
+StageName = Annotated[str, OneOf(("train", *STAGES))]
+"""What makes a candidate: the baseline's training, and the stages of a recipe."""
 
 
 class StageRecord(StrictModel):
@@ -54,7 +56,7 @@ class StageRecord(StrictModel):
 class Failure(StrictModel):
     """Why a recipe went no further: the stage, and one sentence."""
 
-    stage: StageName | Literal["evaluate"]
+    stage: Annotated[str, OneOf(("train", *STAGES, "evaluate"))]
     reason: str
 
 

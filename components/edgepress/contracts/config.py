@@ -1,19 +1,13 @@
 """The pipeline's configuration: one YAML file, strict and versioned. See ``pipelines/edgepress_pipelines/configs``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, create_model, model_validator
 
+from edgepress.contracts.builtin_models import BuiltinModel
 from edgepress.contracts.kubeflow import S3_URI_PATTERN, KubeflowSettings, ScheduleSettings
 from edgepress.contracts.policy import GateSettings
-from edgepress.contracts.stages import (
-    BuiltinModel,
-    ClusterSettings,
-    ConvertSettings,
-    DistillSettings,
-    PruneSettings,
-    QuantizeSettings,
-)
+from edgepress.contracts.stages import STAGES
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import PositiveInt, TrainSettings
 from edgepress.tasks.registry import METRICS, TASKS, metrics_of
@@ -140,24 +134,33 @@ class BaselineSettings(StrictModel):
         return self
 
 
-class RecipeSettings(StrictModel):
-    """Which stages to apply, and how. Stages run in the order of the fields; one left out passes its model through."""
+def _fields_of_stages() -> Any:
+    """A model with the fields of a recipe; mypy cannot know them, so to mypy they may be anything."""
+    fields: dict[str, Any] = {
+        name: (stage.settings, stage.settings()) if stage.always else (stage.settings | None, None) for name, stage in STAGES.items()
+    }
+    return create_model("_RecipeFields", __base__=StrictModel, recipe=(Name, ...), **fields)
 
-    recipe: Name
-    distill: DistillSettings | None = None
-    prune: PruneSettings | None = None
-    cluster: ClusterSettings | None = None
-    quantize: QuantizeSettings | None = None
-    convert: ConvertSettings = ConvertSettings()
+
+_RecipeFields: Any = _fields_of_stages()
+
+
+class RecipeSettings(_RecipeFields):
+    """Which stages to apply, and how: a name in ``recipe``, and the settings of each of ``STAGES``, which run in that order. One left out
+    passes its model through."""
+
+    def stages(self) -> dict[str, StrictModel | None]:
+        """Stage -> its settings, None where it is left out, in the order of the flow."""
+        return {name: getattr(self, name) for name in STAGES}
 
     @model_validator(mode="after")
     def _stages_fit_together(self) -> "RecipeSettings":
         if self.recipe in RESERVED_NAMES:
             raise ValueError(f"{self.recipe} already names {RESERVED_NAMES[self.recipe]}; choose another recipe name")
-        if self.quantize is not None and self.convert.quantization != "int8":
-            raise ValueError(
-                f"quantize trains for int8, but convert.quantization is {self.convert.quantization}; set it to int8 or drop quantize"
-            )
+        given = self.stages()
+        for name, settings in given.items():
+            if settings is not None and (reason := STAGES[name].refuses(given)) is not None:
+                raise ValueError(reason)
         return self
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
+from edgepress.contracts.stages import STAGES
 from edgepress.task import TaskEvent
-from edgepress_pipelines.flow.parameters import LEFT_OUT, STAGES
+from edgepress_pipelines.flow.parameters import LEFT_OUT
 from edgepress_pipelines.terminal.display import PlannedTask
 
 TaskKey = tuple[str, str | None]

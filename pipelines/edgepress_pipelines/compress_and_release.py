@@ -20,7 +20,7 @@ from edgepress.compress.prune.component import prune
 from edgepress.compress.quantize.component import quantize
 from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.convert.component import convert
-from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
+from edgepress.evaluate.component import evaluate, evaluate_test
 from edgepress.finish.component import finish
 from edgepress.gate.component import judge, nominate
 from edgepress.ingest.component import ingest, locate
@@ -32,6 +32,9 @@ from edgepress_pipelines.kubeflow.pod_settings import PodParameters, PodSettings
 
 Component = Callable[..., dsl.PipelineTask]
 
+JUDGED = "tflite"
+"""The kind of artifact that is measured and judged."""
+
 CACHED_STEPS = {
     "train": "edgepress.train.step",
     "distill": "edgepress.compress.distill.step",
@@ -40,8 +43,7 @@ CACHED_STEPS = {
     "quantize": "edgepress.compress.quantize.step",
     "convert": "edgepress.convert.step",
     "evaluate": "edgepress.evaluate.step",
-    "evaluate-baseline": "edgepress.evaluate.step",
-    "evaluate-nominee": "edgepress.evaluate.step",
+    "evaluate-test": "edgepress.evaluate.step",
 }
 """Component -> the module of its step, for every component whose result may come from the cache."""
 
@@ -141,7 +143,8 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs[
                 "output"
             ]
-            validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
+            validated = cached(evaluate, recipe="baseline", artifact=JUDGED, candidate=reference, dataset=data)
+            validation = validated.outputs["evaluation"]
 
             with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
                 distilled = cached(distill, recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data)
@@ -151,10 +154,17 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
                     quantize, recipe=item.recipe, settings=item.quantize, candidate=clustered.outputs["output"], dataset=data
                 )
                 converted = cached(convert, recipe=item.recipe, settings=item.convert, candidate=quantized.outputs["output"], dataset=data)
-                evaluated = cached(evaluate, recipe=item.recipe, candidate=converted.outputs["output"], reference=validation, dataset=data)
+                evaluated = cached(evaluate, recipe=item.recipe, artifact=JUDGED, candidate=converted.outputs["output"], dataset=data)
 
             candidate, evaluation = converted.outputs["output"], evaluated.outputs["evaluation"]
-            measured = fresh(benchmark, settings=benchmark_settings, baseline=reference, candidates=dsl.Collected(candidate), dataset=data)
+            measured = fresh(
+                benchmark,
+                settings=benchmark_settings,
+                artifact=JUDGED,
+                baseline=reference,
+                candidates=dsl.Collected(candidate),
+                dataset=data,
+            )
             measurements = measured.outputs["measurements"]
             nominated = fresh(
                 nominate,
@@ -166,8 +176,10 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
                 measurements=measurements,
             )
             nominee = nominated.outputs["nominee"]
-            baseline_test = cached(evaluate_baseline, split="test", baseline=reference, dataset=data).outputs["evaluation"]
-            nominee_test = cached(evaluate_nominee, nominee=nominee, reference=baseline_test, dataset=data).outputs["evaluation"]
+            tested = cached(evaluate_test, recipe="baseline", artifact=JUDGED, candidate=reference, dataset=data)
+            baseline_test = tested.outputs["evaluation"]
+            tested = cached(evaluate_test, recipe="nominee", artifact=JUDGED, candidate=nominee, dataset=data)
+            nominee_test = tested.outputs["evaluation"]
             judged = fresh(
                 judge,
                 policy=policy,

@@ -66,6 +66,7 @@ class Evaluation(StrictModel):
         split_digest: of the examples and labels, the same for every dataset that holds this very split.
         model_digest: of the artifact.
         runtime: e.g. ``litert 2.3.0``.
+        examples: how many were measured.
         meaning: of the raw outputs.
         metrics: of the examples and of the file, by name.
         slices: column -> value -> metrics.
@@ -84,6 +85,7 @@ class Evaluation(StrictModel):
     failure: Failure | None = None
     model_digest: Digest | None = None
     runtime: str | None = None
+    examples: int | None = None
     meaning: OutputMeaning | None = None
     metrics: Metrics = {}
     slices: dict[str, dict[str, SliceMetrics]] = {}

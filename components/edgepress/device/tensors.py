@@ -57,10 +57,11 @@ def _fit_input(spec: TensorSpec, array: NDArray[Any], source: str) -> NDArray[An
         )
     if spec.scale is not None and np.can_cast(array.dtype, np.float32, casting="same_kind"):
         return quantize(array, spec)
-    if not np.can_cast(array.dtype, spec.dtype, casting="same_kind"):
+    is_whole = array.dtype.kind in "iu" and spec.dtype.kind in "iu"
+    if not is_whole and not np.can_cast(array.dtype, spec.dtype, casting="same_kind"):
         raise ModelError(f"{source}: input {spec.name} is {spec.dtype}, but the dataset's examples are {array.dtype}")
     fitted = np.ascontiguousarray(array, spec.dtype)
-    if spec.dtype.kind in "iu" and fitted.dtype != array.dtype and not np.array_equal(fitted, array):  # casting wraps what does not fit
+    if is_whole and fitted.dtype != array.dtype and not np.array_equal(fitted, array):  # casting wraps what does not fit
         raise ModelError(
             f"{source}: input {spec.name} is {spec.dtype}, but the dataset's examples reach from {array.min()} to {array.max()}"
         )

@@ -44,6 +44,7 @@ def measure(record: CandidateRecord, artifact: Artifact, dataset: DatasetDirecto
         split_digest=manifest.split_digests[split],
         model_digest=artifact.digest,
         runtime=runtime_version(artifact.kind),
+        examples=len(examples),
         meaning=meaning,
         metrics=task.measure(observed) | of_file,
         slices=slice_metrics(task, observed),

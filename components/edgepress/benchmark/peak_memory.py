@@ -56,6 +56,7 @@ def measure_peak_memory(artifacts: Sequence[Artifact], inputs: Mapping[str, NDAr
         models = [{"kind": artifact.kind, "directory": str(artifact.path.parent.absolute())} for artifact in artifacts]
         done = subprocess.run(  # noqa: S603 - this module itself
             [sys.executable, "-P", "-m", __name__],
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # numpy's threads would stand in the way of a fork
             input=json.dumps({"example": str(example), "threads": threads, "models": models}),
             capture_output=True,
             text=True,
@@ -126,10 +127,12 @@ def _raise_of_own_peak(run: Callable[[], None]) -> int:
 def _resident_kib() -> dict[str, int]:
     """VmHWM, VmRSS and RssFile of this process."""
     try:
-        status = _STATUS.read_text()
+        found = re.findall(r"^(VmHWM|VmRSS|RssFile):\s+(\d+) kB", _STATUS.read_text(), re.MULTILINE)
     except OSError as error:
         raise EdgePressError(f"{_STATUS}: cannot be read ({error.strerror}); peak memory is measured on Linux alone") from error
-    return {name: int(kib) for name, kib in re.findall(r"^(VmHWM|VmRSS|RssFile):\s+(\d+) kB", status, re.MULTILINE)}
+    if len(found) != 3:
+        raise EdgePressError(f"{_STATUS}: does not tell VmHWM, VmRSS and RssFile; peak memory is measured on Linux alone")
+    return {name: int(kib) for name, kib in found}
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ from kfp import dsl
 
 from edgepress import images
 from edgepress.benchmark.component import benchmark
+from edgepress.contracts.candidate import JUDGED
 from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.contracts.stages import STAGES, Stage
 from edgepress.convert.component import convert
-from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
+from edgepress.evaluate.component import evaluate, evaluate_test
 from edgepress.finish.component import finish
 from edgepress.gate.component import judge, nominate
 from edgepress.ingest.component import ingest, locate
@@ -34,8 +35,7 @@ CACHED_STEPS = {
     "train": "edgepress.train.step",
     **{name.replace("_", "-"): f"{stage.room}.step" for name, stage in STAGES.items()},
     "evaluate": "edgepress.evaluate.step",
-    "evaluate-baseline": "edgepress.evaluate.step",
-    "evaluate-nominee": "edgepress.evaluate.step",
+    "evaluate-test": "edgepress.evaluate.step",
 }
 """Component -> the module of its step, for every component whose result may come from the cache."""
 
@@ -141,7 +141,8 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
             reference = cached(convert, recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data).outputs[
                 "output"
             ]
-            validation = cached(evaluate_baseline, split="validation", baseline=reference, dataset=data).outputs["evaluation"]
+            validated = cached(evaluate, recipe="baseline", artifact=JUDGED, candidate=reference, dataset=data)
+            validation = validated.outputs["evaluation"]
 
             with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
                 candidate = trained.outputs["baseline"]
@@ -150,10 +151,17 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
                         declaration(stage), recipe=item.recipe, settings=getattr(item, name), candidate=candidate, dataset=data
                     )
                     candidate = applied.outputs["output"]
-                evaluated = cached(evaluate, recipe=item.recipe, candidate=candidate, reference=validation, dataset=data)
+                evaluated = cached(evaluate, recipe=item.recipe, artifact=JUDGED, candidate=candidate, dataset=data)
 
             evaluation = evaluated.outputs["evaluation"]
-            measured = fresh(benchmark, settings=benchmark_settings, baseline=reference, candidates=dsl.Collected(candidate), dataset=data)
+            measured = fresh(
+                benchmark,
+                settings=benchmark_settings,
+                artifact=JUDGED,
+                baseline=reference,
+                candidates=dsl.Collected(candidate),
+                dataset=data,
+            )
             measurements = measured.outputs["measurements"]
             nominated = fresh(
                 nominate,
@@ -165,8 +173,10 @@ def build_pipeline(build: BuildSettings) -> Callable[..., Any]:
                 measurements=measurements,
             )
             nominee = nominated.outputs["nominee"]
-            baseline_test = cached(evaluate_baseline, split="test", baseline=reference, dataset=data).outputs["evaluation"]
-            nominee_test = cached(evaluate_nominee, nominee=nominee, reference=baseline_test, dataset=data).outputs["evaluation"]
+            tested = cached(evaluate_test, recipe="baseline", artifact=JUDGED, candidate=reference, dataset=data)
+            baseline_test = tested.outputs["evaluation"]
+            tested = cached(evaluate_test, recipe="nominee", artifact=JUDGED, candidate=nominee, dataset=data)
+            nominee_test = tested.outputs["evaluation"]
             judged = fresh(
                 judge,
                 policy=policy,

@@ -30,6 +30,9 @@ BASELINE = "baseline"
 ArtifactKind = Literal["tflite", "saved_model"]
 """What can be shipped: each is a program of its own, with a runtime of its own."""
 
+JUDGED: ArtifactKind = "tflite"
+"""The kind that is evaluated, benchmarked and judged."""
+
 ARTIFACT_PATHS: dict[ArtifactKind, str] = {"tflite": TFLITE_NAME, "saved_model": SAVED_MODEL_NAME}
 """Where each kind stands in a candidate directory and in a bundle: a file, or a directory."""
 

@@ -202,7 +202,7 @@ class ReleaseSettings(StrictModel):
         uri: ``s3://bucket/prefix``; a run on a cluster needs it, the embedded store has a bucket of its own.
         endpoint_url: of an S3-compatible store; None starts the embedded store on loopback for the run.
             Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), never from this file.
-        golden_examples: inputs of the test split shipped with their expected outputs.
+        golden_examples: inputs of the validation split shipped with their expected outputs.
     """
 
     uri: Annotated[str, StringConstraints(pattern=S3_URI_PATTERN)] = "s3://edgepress/releases"

@@ -45,7 +45,8 @@ class Latency(StrictModel):
         latency_p99_ms: None below 1,000 invocations: fewer than ten would lie beyond it.
         ratio_to_baseline: median over rounds of (model's median / baseline's median) within the same round.
         ratio_interval: the 2.5 and 97.5 percentiles of a bootstrap of that over rounds.
-        peak_memory_bytes: by how much opening and running the model raised the peak of resident memory of a process of its own.
+        peak_memory_bytes: by how much opening and running the model raised the peak of resident memory of a process of its own, pages of
+            the runtime's own files left out; the kernel counts to a few hundred KB. ``edgepress.benchmark.peak_memory`` says how.
     """
 
     recipe: str

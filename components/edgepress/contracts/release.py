@@ -5,7 +5,8 @@ model.tflite          what devices run
 saved_model/          what TensorFlow Serving loads
 verdict.json          the judgement that let the bundle out
 golden/inputs.npz     examples of the validation split: one array [n, *shape] per named input; test examples do not leave the house
-golden/<kind>.npz     ``outputs``: float32 [n, *output shape], what the artifact of that kind gave for them when it was bundled
+golden/<kind>.npz     what the artifact of that kind gave for them when it was bundled, see ``edgepress.device.self_test``; of the kinds
+                      that the verdict judged
 """
 
 from collections.abc import Iterator
@@ -23,8 +24,6 @@ from edgepress.errors import IntegrityError
 from edgepress.tasks.task import TaskName
 
 MANIFEST_NAME = "manifest.json"
-GOLDEN_INPUTS_NAME = "golden/inputs.npz"
-GOLDEN_OUTPUTS_KEY = "outputs"
 
 PUBLISHED_NAME = "published.json"
 """In a run's folder: where its bundle was published."""
@@ -54,8 +53,8 @@ class GoldenExamples(StrictModel):
 
     Attributes:
         examples: number of inputs.
-        tolerance: kind -> largest absolute difference of any output value that still counts as the same; a kind that was not run when it
-            was bundled is absent.
+        tolerance: kind -> largest absolute difference of any output value that still counts as the same; a kind that was not judged, and
+            so not run either, is absent.
     """
 
     examples: Annotated[int, Field(ge=1)]
@@ -68,11 +67,6 @@ class Versions(StrictModel):
     edgepress: str
     runtime: str
     python: str
-
-
-def golden_name(kind: ArtifactKind) -> str:
-    """Path in the bundle of what an artifact is expected to give."""
-    return f"golden/{kind}.npz"
 
 
 class ReleaseManifest(StrictModel):
@@ -111,6 +105,13 @@ class ReleaseManifest(StrictModel):
         paths = [file.path for file in self.files]
         if paths != sorted(set(paths)) or MANIFEST_NAME in paths:
             raise ValueError(f"files must be sorted, each listed once, without {MANIFEST_NAME} itself")
+        return self
+
+    @model_validator(mode="after")
+    def _golden_examples_are_of_what_is_shipped(self) -> "ReleaseManifest":
+        unknown = sorted(self.golden.tolerance.keys() - self.artifacts.keys())
+        if unknown:
+            raise ValueError(f"golden examples of {', '.join(unknown)}, which the bundle does not hold")
         return self
 
     def file(self, path: str) -> BundleFile | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgepress.contracts.candidate import BASELINE
+from edgepress.contracts.candidate import BASELINE, JUDGED
 from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.latency import Benchmark
 from edgepress.contracts.measured import gather_metrics
@@ -11,7 +11,7 @@ from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.nomination import Nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.verdict import Check, HardwareStatement, ModelMetrics, Outcome, TargetVerdict, Verdict
-from edgepress.gate.measurement import JUDGED, FoundModel, find_faults
+from edgepress.gate.measurement import FoundModel, find_faults
 from edgepress.gate.nominate import NO_THRESHOLD
 from edgepress.gate.thresholds import check_threshold, thresholds_of
 

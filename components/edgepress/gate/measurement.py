@@ -9,16 +9,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from edgepress.contracts.candidate import BASELINE, ArtifactKind, CandidateRecord, Failure
+from edgepress.contracts.candidate import BASELINE, JUDGED, ArtifactKind, CandidateRecord, Failure
 from edgepress.contracts.dataset import SplitName
 from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.latency import Benchmark, Latency
 from edgepress.contracts.measured import gather_metrics
 from edgepress.contracts.metrics import Metrics
 from edgepress.errors import IntegrityError
-
-JUDGED: ArtifactKind = "tflite"
-"""The artifact that is evaluated, benchmarked and judged."""
 
 
 @dataclass(frozen=True)

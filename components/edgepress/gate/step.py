@@ -4,7 +4,7 @@ import shutil
 import time
 from pathlib import Path
 
-from edgepress.contracts.candidate import ARTIFACT_PATHS, ArtifactKind, CandidateRecord, Failure, read_candidate, write_candidate
+from edgepress.contracts.candidate import ARTIFACT_PATHS, JUDGED, ArtifactKind, CandidateRecord, Failure, read_candidate, write_candidate
 from edgepress.contracts.evaluation import open_evaluation
 from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import read_benchmark
@@ -16,7 +16,7 @@ from edgepress.device.files import new_directory
 from edgepress.gate.figures import tell_candidates, tell_verdict
 from edgepress.gate.judge import Evidence, judge_nominee
 from edgepress.gate.ledger import count_uses, record_use
-from edgepress.gate.measurement import JUDGED, FoundModel, measure_baseline, measure_candidates
+from edgepress.gate.measurement import FoundModel, measure_baseline, measure_candidates
 from edgepress.gate.nominate import choose_nominee
 from edgepress.task import task
 from edgepress.tasks.registry import TASKS

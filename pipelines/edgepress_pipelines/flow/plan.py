@@ -83,17 +83,17 @@ def _dependencies(tasks: list[TaskKey]) -> dict[TaskKey, list[TaskKey]]:
         ("convert", "baseline"): [("train", "baseline")],
         ("evaluate", "baseline"): [("convert", "baseline")],
         ("evaluate_test", "baseline"): [("convert", "baseline")],
-        ("nominate", None): [("benchmark", None)],
-        ("evaluate_test", "nominee"): [("nominate", None), ("evaluate_test", "baseline")],
-        ("judge", None): [("evaluate_test", "nominee")],
+        ("nominate", None): [("benchmark", None), ("evaluate", "baseline")],
+        ("evaluate_test", "nominee"): [("nominate", None)],
+        ("judge", None): [("evaluate_test", "nominee"), ("evaluate_test", "baseline")],
         ("report", None): [("judge", None)],
         ("release", None): [("judge", None)],
-        ("benchmark", None): [],
+        ("benchmark", None): [("convert", "baseline")],
     }
     recipes = dict.fromkeys(recipe for _, recipe in tasks if recipe not in (None, "baseline", "nominee"))
     for recipe in recipes:
         stages: list[TaskKey] = [(stage, recipe) for stage in (*STAGES, "evaluate")]
-        after[stages[0]] = [("train", "baseline"), ("evaluate", "baseline")]
+        after[stages[0]] = [("train", "baseline")]
         for earlier, later in pairwise(stages):
             after[later] = [earlier]
         after["benchmark", None].append(stages[-1])

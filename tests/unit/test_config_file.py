@@ -86,7 +86,7 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
         (
             "model: mlp\n  p",
             "model: resnet\n  p",
-            "c.yaml:4: baseline.model: must be one of mlp, resnet8, ds_cnn, mobilenet_v1_025, is the text 'resne",
+            "c.yaml:4: baseline.model: must be one of mlp, resnet8, ds_cnn, mobilenet_v1_025, autoencoder, is the text 'resne",
         ),
         (
             "quantization: int8",

@@ -67,9 +67,9 @@ def _check_types(
     model: LiteRTModel, settings: ConvertSettings, example: Mapping[str, NDArray[np.generic]], float_preprocessing: bool
 ) -> None:
     """Refuse inputs and outputs of other types than asked for: real numbers are converted, whole numbers stay what they are."""
-    for spec in (*model.inputs, model.output):
-        given = example[spec.name].dtype if spec.name in example else np.dtype(np.float32)
-        wanted = np.dtype(settings.io) if given.kind == "f" else given
+    io = np.dtype(settings.io)
+    expected = [(spec, io if example[spec.name].dtype.kind == "f" else example[spec.name].dtype) for spec in model.inputs]
+    for spec, wanted in (*expected, (model.output, io)):
         if spec.dtype != wanted:
             hint = "; use io float32, or drop quantize so that the preprocessing is quantized too" if float_preprocessing else ""
             raise StageError(f"io {settings.io} was asked for, which makes tensor {spec.name} {wanted}, but it is {spec.dtype}{hint}")

@@ -5,8 +5,8 @@ from edgepress.contracts.dataset import InputSpec
 from edgepress.models.keras import keras
 
 
-def build_mlp(inputs: tuple[InputSpec, ...], units: int, output: str, params: MlpParams) -> keras.Model:
-    """Dense layers with ReLU, and one without that is named ``output`` and gives [batch, units]: logits, or a regression's values.
+def build_mlp(inputs: tuple[InputSpec, ...], size: int, output: str, params: MlpParams) -> keras.Model:
+    """Dense layers with ReLU, and one without that is named ``output`` and gives [batch, size]: logits, or a regression's values.
     Without batch normalization, which quantization-aware training supports only after a convolution."""
     layers = keras.layers
     tensors = [keras.Input(shape=spec.shape, name=spec.name) for spec in inputs]
@@ -17,4 +17,4 @@ def build_mlp(inputs: tuple[InputSpec, ...], units: int, output: str, params: Ml
     x = flat[0] if len(flat) == 1 else layers.Concatenate(name="joined")(flat)
     for index, units in enumerate(params.hidden):
         x = layers.Dense(units, activation="relu", kernel_initializer="he_normal", name=f"hidden_{index}")(x)
-    return keras.Model(tensors, layers.Dense(units, name=output)(x), name="mlp")
+    return keras.Model(tensors, layers.Dense(size, name=output)(x), name="mlp")

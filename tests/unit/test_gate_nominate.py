@@ -243,5 +243,5 @@ def test_nominee_is_eligible_and_optimal_whatever_the_order(
         assert bool(verdict.reasons) == (verdict.recipe not in fit)
         CandidateVerdict.model_validate_json(verdict.model_dump_json())
     if choice.nominee is not None:
-        values = [by_name[name].metrics[objective] for name in fit]
+        values = [value for name in fit if (value := by_name[name].metrics[objective]) is not None]
         assert by_name[choice.nominee].metrics[objective] == (max(values) if objective == "accuracy" else min(values))

@@ -156,7 +156,7 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
         (
             "digits}",
             "digit}",
-            "c.yaml:2: dataset.source: there is no digit; did you mean 'digits'? give digits, fashion-mnist, breast-cancer, diabetes, a .npz file, a fo",
+            "c.yaml:2: dataset.source: there is no digit; did you mean 'digits'? give digits, fashion-mnist, breast-cancer, diabetes, a ",
         ),
         (
             "digits}",

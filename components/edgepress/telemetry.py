@@ -9,6 +9,10 @@ against this list.
 
 from typing import Final, Literal, NamedTuple
 
+from edgepress.tasks import metric as tasks
+from edgepress.tasks.registry import METRICS as METRICS_OF_MODELS
+from edgepress.tasks.registry import TASKS
+
 MetricType = Literal["gauge", "counter"]
 Exporter = Literal["task", "trigger", "receiver"]
 
@@ -71,15 +75,41 @@ def _of_run(name: str, text: str) -> Metric:
 TASK_DURATION: Final = _of_task("duration_seconds", "Wall time of the task's last execution.")
 TASK_SUCCEEDED: Final = _of_task("succeeded", "1 if the task's last execution succeeded, 0 if it failed.")
 TASK_LAST_COMPLETION: Final = _of_task("last_completion_timestamp_seconds", "When the task last ended, well or not.")
-TASK_VALIDATION_ACCURACY: Final = _of_task(
-    "validation_accuracy_ratio", "Accuracy of the Keras model that the task last trained, on validation data, from 0 to 1."
-)
 
-CANDIDATE_ACCURACY: Final = _of_candidate("accuracy_ratio", "Accuracy of the shipped file on validation data, from 0 to 1.")
-CANDIDATE_SIZE: Final = _of_candidate("size_bytes", "Size of the shipped file.")
-CANDIDATE_SIZE_GZIP: Final = _of_candidate("size_gzip_bytes", "Size of the shipped file after gzip.")
-CANDIDATE_LATENCY_P50: Final = _of_candidate("latency_p50_seconds", "Median time of one inference on the benchmark's hardware.")
-CANDIDATE_LATENCY_P95: Final = _of_candidate("latency_p95_seconds", "95th percentile of the time of one inference, likewise.")
+
+def in_base_unit(metric: tasks.Metric, value: float) -> float:
+    """A metric's value in the base unit that its Prometheus metric has: seconds for milliseconds."""
+    return value / 1e3 if metric.unit == "ms" else value
+
+
+def _base_unit_name(metric: tasks.Metric) -> str:
+    if metric.unit == "ms":
+        return f"{metric.name.removesuffix('_ms')}_seconds"
+    return f"{metric.name}_ratio" if metric.unit == "ratio" and not metric.name.endswith("_ratio") else metric.name
+
+
+_SAID_OF = {
+    "examples": "on validation data",
+    "file": "of the shipped file",
+    "machine": "of one inference on the benchmark's hardware",
+    "comparison": "on validation data or the benchmark's hardware, beside the baseline",
+}
+
+CANDIDATE: Final[dict[str, Metric]] = {
+    metric.name: _of_candidate(_base_unit_name(metric), f"{metric.title[:1].upper()}{metric.title[1:]}, {_SAID_OF[metric.source]}.")
+    for metric in METRICS_OF_MODELS.values()
+}
+"""Metric of a model -> what tells it of each candidate."""
+
+TASK_VALIDATION: Final[dict[str, Metric]] = {
+    task.selecting.name: _of_task(
+        f"validation_{_base_unit_name(task.selecting)}",
+        f"{task.selecting.title[:1].upper()}{task.selecting.title[1:]} of the Keras model that the task last trained, on validation data.",
+    )
+    for task in TASKS.values()
+}
+"""Selecting metric of a kind of learning task -> what a task that trains tells of it."""
+
 CANDIDATE_FAILED: Final = _of_candidate("failed", "1 if the recipe gave no candidate because a stage failed, 0 otherwise.")
 
 GATE_PASSED: Final = _of_run("gate_passed", "1 if the last verdict is passed, 0 if it is rejected or inconclusive.")
@@ -119,12 +149,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     TASK_DURATION,
     TASK_SUCCEEDED,
     TASK_LAST_COMPLETION,
-    TASK_VALIDATION_ACCURACY,
-    CANDIDATE_ACCURACY,
-    CANDIDATE_SIZE,
-    CANDIDATE_SIZE_GZIP,
-    CANDIDATE_LATENCY_P50,
-    CANDIDATE_LATENCY_P95,
+    *TASK_VALIDATION.values(),
+    *CANDIDATE.values(),
     CANDIDATE_FAILED,
     GATE_PASSED,
     GATE_INCONCLUSIVE,

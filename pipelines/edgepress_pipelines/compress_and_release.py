@@ -5,6 +5,7 @@ serves every model and team. What a compiled file must fix (how many recipes run
 ``BuildSettings``.
 """
 
+import importlib
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -15,13 +16,11 @@ from kfp.dsl.graph_component import GraphComponent
 from kfp.dsl.python_component import PythonComponent
 
 from edgepress.benchmark.component import benchmark
-from edgepress.compress.cluster.component import cluster
-from edgepress.compress.distill.component import distill
-from edgepress.compress.prune.component import prune
-from edgepress.compress.quantize.component import quantize
+from edgepress.contracts.candidate import JUDGED
 from edgepress.contracts.run import CODE_DIGEST_VARIABLE
+from edgepress.contracts.stages import STAGES, Stage
 from edgepress.convert.component import convert
-from edgepress.evaluate.component import evaluate, evaluate_baseline, evaluate_nominee
+from edgepress.evaluate.component import evaluate, evaluate_test
 from edgepress.finish.component import finish
 from edgepress.gate.component import judge, nominate
 from edgepress.ingest.component import ingest, pin_dataset
@@ -56,6 +55,12 @@ class BuildSettings:
     code_digest: Callable[[str], str] | None = None
     pods: Pods | None = None
     exit_handler: bool = False
+
+
+def declaration(stage: Stage) -> PythonComponent:
+    """A stage's component, from its room."""
+    found: PythonComponent = getattr(importlib.import_module(f"{stage.room}.component"), stage.name)
+    return found
 
 
 def build_pipeline(build: BuildSettings) -> GraphComponent:
@@ -116,21 +121,27 @@ def build_pipeline(build: BuildSettings) -> GraphComponent:
                 convert, "convert.baseline", recipe="baseline", settings="{}", candidate=trained.outputs["baseline"], dataset=data
             )
             reference = converted_baseline.outputs["output"]
-            validated = cached(evaluate_baseline, "evaluate.baseline", split="validation", baseline=reference, dataset=data)
+            validated = cached(evaluate, "evaluate.baseline", recipe="baseline", artifact=JUDGED, candidate=reference, dataset=data)
             validation = validated.outputs["evaluation"]
 
             with dsl.ParallelFor(items=recipes, parallelism=build.parallelism) as item:
-                distilled = cached(distill, recipe=item.recipe, settings=item.distill, candidate=trained.outputs["baseline"], dataset=data)
-                pruned = cached(prune, recipe=item.recipe, settings=item.prune, candidate=distilled.outputs["output"], dataset=data)
-                clustered = cached(cluster, recipe=item.recipe, settings=item.cluster, candidate=pruned.outputs["output"], dataset=data)
-                quantized = cached(
-                    quantize, recipe=item.recipe, settings=item.quantize, candidate=clustered.outputs["output"], dataset=data
-                )
-                converted = cached(convert, recipe=item.recipe, settings=item.convert, candidate=quantized.outputs["output"], dataset=data)
-                evaluated = cached(evaluate, recipe=item.recipe, candidate=converted.outputs["output"], reference=validation, dataset=data)
+                candidate = trained.outputs["baseline"]
+                for name, stage in STAGES.items():
+                    applied = cached(
+                        declaration(stage), recipe=item.recipe, settings=getattr(item, name), candidate=candidate, dataset=data
+                    )
+                    candidate = applied.outputs["output"]
+                evaluated = cached(evaluate, recipe=item.recipe, artifact=JUDGED, candidate=candidate, dataset=data)
 
-            candidate, evaluation = converted.outputs["output"], evaluated.outputs["evaluation"]
-            measured = fresh(benchmark, settings=benchmark_settings, baseline=reference, candidates=dsl.Collected(candidate), dataset=data)
+            evaluation = evaluated.outputs["evaluation"]
+            measured = fresh(
+                benchmark,
+                settings=benchmark_settings,
+                artifact=JUDGED,
+                baseline=reference,
+                candidates=dsl.Collected(candidate),
+                dataset=data,
+            )
             measurements = measured.outputs["measurements"]
             nominated = fresh(
                 nominate,
@@ -142,9 +153,11 @@ def build_pipeline(build: BuildSettings) -> GraphComponent:
                 measurements=measurements,
             )
             nominee = nominated.outputs["nominee"]
-            tested_baseline = cached(evaluate_baseline, "evaluate_test.baseline", split="test", baseline=reference, dataset=data)
+            tested_baseline = cached(
+                evaluate_test, "evaluate_test.baseline", recipe="baseline", artifact=JUDGED, candidate=reference, dataset=data
+            )
             baseline_test = tested_baseline.outputs["evaluation"]
-            tested = cached(evaluate_nominee, "evaluate_test.nominee", nominee=nominee, reference=baseline_test, dataset=data)
+            tested = cached(evaluate_test, "evaluate_test.nominee", recipe="nominee", artifact=JUDGED, candidate=nominee, dataset=data)
             nominee_test = tested.outputs["evaluation"]
             judged = fresh(
                 judge,

@@ -23,6 +23,9 @@ NEVER_IMPORTED_BY_NAME = {
 PART_OF = {"botocore": "boto3", "pydantic-core": "pydantic"}
 """A package that another one pins and documents as its own."""
 
+WHERE_INSTALLED = {"edgepress.runtimes.saved_model": "needs TensorFlow, which the trainer has; elsewhere opening a SavedModel says so"}
+"""Module -> why an image may lack what it imports."""
+
 OF_THE_REPOSITORY = ("Dockerfiles", "manifests", "tests")
 """Folders that are imported from a checkout and belong to no distribution."""
 
@@ -72,7 +75,7 @@ def reachable_imports(start: Iterable[str], *, through_steps: bool) -> set[str]:
     waiting = list(start)
     while waiting:
         name = waiting.pop()
-        if name in seen or name not in MODULES:
+        if name in seen or name not in MODULES or name in WHERE_INSTALLED:
             continue
         seen.add(name)
         imports |= MODULES[name].imports

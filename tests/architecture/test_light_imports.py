@@ -55,6 +55,12 @@ def test_importing_a_step_loads_nothing_heavy(step: str) -> None:
     assert heavy_packages_after(f"import {step}") == set()
 
 
+def test_only_a_saved_model_s_runtime_loads_tensorflow() -> None:
+    ask = "from edgepress.runtimes.registry import runtime_version\nassert runtime_version({!r})"
+    assert heavy_packages_after(ask.format("tflite")) == set()
+    assert "tensorflow" in heavy_packages_after(ask.format("saved_model"))
+
+
 def test_importing_the_pipeline_function_loads_the_engine_and_nothing_else_heavy() -> None:
     assert heavy_packages_after("import edgepress_pipelines.compress_and_release") <= ENGINE
 

@@ -4,14 +4,12 @@ python -m tests.benchmarks.one_process CONFIG FOLDER
 """
 
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from edgepress.benchmark.step import benchmark
-from edgepress.compress.cluster.step import cluster
-from edgepress.compress.distill.step import distill
-from edgepress.compress.prune.step import prune
-from edgepress.compress.quantize.step import quantize
-from edgepress.contracts.stages import ConvertSettings
+from edgepress.contracts.candidate import JUDGED
+from edgepress.contracts.stages import STAGES, ConvertSettings
 from edgepress.convert.step import convert
 from edgepress.evaluate.step import evaluate, evaluate_test
 from edgepress.gate.step import judge, nominate
@@ -32,54 +30,26 @@ def main(config_path: Path, folder: Path) -> None:
     trained, reference, validation = folder / "trained", folder / "reference", folder / "validation"
     train(recipe="baseline", settings=config.baseline, dataset=dataset, output=trained, state=str(state / "baseline" / "train"))
     convert(recipe="baseline", settings=ConvertSettings(), candidate=trained, dataset=dataset, output=reference)
-    evaluate(recipe="baseline", candidate=reference, dataset=dataset, split="validation", reference=None, output=validation)
+    evaluate(recipe="baseline", artifact=JUDGED, candidate=reference, dataset=dataset, split="validation", output=validation)
 
     candidates, evaluations = [], []
     for recipe in config.recipes:
         name = recipe.recipe
         at = folder / name
         at.mkdir()
-        distill(
-            recipe=name,
-            settings=recipe.distill,
-            candidate=trained,
-            dataset=dataset,
-            output=at / "distilled",
-            state=str(state / name / "distill"),
-        )
-        prune(
-            recipe=name,
-            settings=recipe.prune,
-            candidate=at / "distilled",
-            dataset=dataset,
-            output=at / "pruned",
-            state=str(state / name / "prune"),
-        )
-        cluster(
-            recipe=name,
-            settings=recipe.cluster,
-            candidate=at / "pruned",
-            dataset=dataset,
-            output=at / "clustered",
-            state=str(state / name / "cluster"),
-        )
-        quantize(
-            recipe=name,
-            settings=recipe.quantize,
-            candidate=at / "clustered",
-            dataset=dataset,
-            output=at / "quantized",
-            state=str(state / name / "quantize"),
-        )
-        convert(recipe=name, settings=recipe.convert, candidate=at / "quantized", dataset=dataset, output=at / "converted")
-        evaluate(
-            recipe=name, candidate=at / "converted", dataset=dataset, split="validation", reference=validation, output=at / "evaluated"
-        )
-        candidates.append(at / "converted")
+        candidate = trained
+        for stage in STAGES.values():
+            step = getattr(import_module(f"{stage.room}.step"), stage.name)
+            checkpoints = {"state": str(state / name / stage.name)} if stage.trains else {}
+            given = getattr(recipe, stage.name)
+            step(recipe=name, settings=given, candidate=candidate, dataset=dataset, output=at / stage.name, **checkpoints)
+            candidate = at / stage.name
+        evaluate(recipe=name, artifact=JUDGED, candidate=candidate, dataset=dataset, split="validation", output=at / "evaluated")
+        candidates.append(candidate)
         evaluations.append(at / "evaluated")
 
     measured, nomination, nominee = folder / "measured", folder / "nomination", folder / "nominee"
-    benchmark(settings=config.benchmark, baseline=reference, candidates=candidates, dataset=dataset, output=measured)
+    benchmark(settings=config.benchmark, artifact=JUDGED, baseline=reference, candidates=candidates, dataset=dataset, output=measured)
     nominate(
         policy=config.gate,
         baseline=reference,
@@ -91,8 +61,8 @@ def main(config_path: Path, folder: Path) -> None:
         nominee=nominee,
     )
     baseline_test, nominee_test, verdict = folder / "baseline_test", folder / "nominee_test", folder / "verdict"
-    evaluate_test(recipe="baseline", candidate=reference, dataset=dataset, split="test", reference=None, output=baseline_test)
-    evaluate_test(recipe="nominee", candidate=nominee, dataset=dataset, split="test", reference=baseline_test, output=nominee_test)
+    evaluate_test(recipe="baseline", artifact=JUDGED, candidate=reference, dataset=dataset, output=baseline_test)
+    evaluate_test(recipe="nominee", artifact=JUDGED, candidate=nominee, dataset=dataset, output=nominee_test)
     outcome = judge(
         policy=config.gate,
         nomination=nomination,

@@ -77,7 +77,7 @@ def test_a_killed_stage_goes_on_in_another_process(server: EmbeddedStore, place:
     assert store.list_keys(f"{prefix}/") == kept
 
     finish(uninterrupted)
-    found, expected = (read_candidate(tmp_path / name).stage(stage) for name in ("out", "whole"))  # type: ignore[arg-type]
+    found, expected = (read_candidate(tmp_path / name).stage(stage) for name in ("out", "whole"))
     assert found is not None
     assert expected is not None
     assert found.facts.get("sparsity") == expected.facts.get("sparsity")

@@ -7,16 +7,18 @@ import pytest
 from sklearn.datasets import load_digits
 
 from edgepress.compress.distill.distillation import fresh_copy
-from edgepress.compress.distill.loss import Distiller, soft_target_loss
+from edgepress.compress.distill.loss import Distiller, log_outputs, soft_target_loss
 from edgepress.compress.distill.step import distill
 from edgepress.compress.quantize.step import quantize
+from edgepress.contracts.builtin_models import ModelChoice
 from edgepress.contracts.candidate import read_candidate
-from edgepress.contracts.stages import DistillSettings, ModelChoice, QuantizeSettings
+from edgepress.contracts.stages import DistillSettings, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
 from edgepress.device.digest import digest_tree
 from edgepress.models.keras import keras, tf
-from edgepress.models.outputs import outputs_probabilities
+from edgepress.models.outputs import output_meaning
 from edgepress.models.storage import load_model
+from edgepress.tasks.registry import TASKS
 from tests.ml.tiny_candidates import convolutional, dense, write_baseline, write_dataset, write_digits
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
@@ -60,7 +62,12 @@ def fixed(outputs: np.ndarray, probabilities: bool) -> keras.Model:
 @pytest.mark.parametrize("weights", [None, np.array([2.0, 0.5], np.float32)])
 def test_the_whole_loss_is_the_papers(teacher_probabilities: bool, student_probabilities: bool, weights: np.ndarray | None) -> None:
     student = fixed(STUDENT, student_probabilities)
-    distiller = Distiller(student, fixed(TEACHER, teacher_probabilities), temperature=4.0, alpha=0.7)
+    of_teacher, of_student = (
+        log_outputs("probabilities" if probabilities else "logits", 3) for probabilities in (teacher_probabilities, student_probabilities)
+    )
+    distiller = Distiller(
+        student, fixed(TEACHER, teacher_probabilities), lambda t, s: soft_target_loss(of_teacher(t), of_student(s), 4.0), alpha=0.7
+    )
     distiller.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=not student_probabilities))
     x, labels = tf.constant([[0], [1]]), np.array([1, 2])
     cross_entropy = -np.log(softmax(STUDENT)[[0, 1], labels])
@@ -126,8 +133,8 @@ def test_a_student_gives_what_the_hooks_are_written_for(tmp_path: Path) -> None:
     assert max(curves["val_accuracy"]) > 0.75
     assert curves["val_entropy"] == pytest.approx(curves["val_loss"], rel=1e-3)
     student = load_model(tmp_path / "distilled")
-    assert (student.name, outputs_probabilities(student)) == ("mlp", True)
-    assert outputs_probabilities(load_model(tmp_path / "quantized"))
+    assert (student.name, output_meaning(student, TASKS["classification"])) == ("mlp", "probabilities")
+    assert output_meaning(load_model(tmp_path / "quantized"), TASKS["classification"]) == "probabilities"
 
 
 def test_a_fresh_copy_keeps_what_was_adapted_and_forgets_what_was_learnt() -> None:

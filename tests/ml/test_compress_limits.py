@@ -8,7 +8,6 @@ import pytest
 from tensorflow_model_optimization.quantization.keras import quantize_model
 
 from edgepress.compress.cluster.step import cluster
-from edgepress.compress.kernels import distinct_values_by_layer, kernels, sparsity
 from edgepress.compress.prune.step import prune
 from edgepress.compress.quantize.quantization import quantize_candidate
 from edgepress.compress.quantize.ranges import calibrate_ranges
@@ -18,6 +17,7 @@ from edgepress.contracts.candidate import read_candidate
 from edgepress.contracts.stages import ClusterSettings, PruneSettings, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras, set_seed, tf
+from edgepress.models.kernels import distinct_values_by_layer, kernels, sparsity
 from edgepress.models.storage import load_model
 from tests.ml.tiny_candidates import dense, write_baseline, write_digits
 

@@ -11,7 +11,6 @@ import pytest
 
 from edgepress.compress.cluster.step import cluster
 from edgepress.compress.distill.step import distill
-from edgepress.compress.kernels import distinct_values_by_layer, kernels
 from edgepress.compress.prune.step import prune
 from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import StageName, StageRecord, read_candidate
@@ -19,6 +18,7 @@ from edgepress.contracts.dataset import open_dataset
 from edgepress.contracts.stages import ClusterSettings, DistillSettings, PruneSettings, QuantizeSettings
 from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras
+from edgepress.models.kernels import distinct_values_by_layer, kernels
 from edgepress.models.storage import load_model
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.checkpoint import Checkpoint, TrainingState

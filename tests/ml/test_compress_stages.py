@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from edgepress.compress.cluster.step import cluster
-from edgepress.compress.kernels import kernels
 from edgepress.compress.prune.step import prune
 from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import StageName, StageRecord, read_candidate
@@ -19,6 +18,7 @@ from edgepress.contracts.stages import ClusterSettings, ConvertSettings, PruneSe
 from edgepress.contracts.training import TrainSettings
 from edgepress.convert.step import convert
 from edgepress.evaluate.inspect import inspect_weights
+from edgepress.models.kernels import kernels
 from edgepress.models.storage import load_model
 from edgepress.tflite.flatbuffer import read_graph
 from edgepress.tflite.litert import LiteRTModel

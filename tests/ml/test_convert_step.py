@@ -64,8 +64,7 @@ def test_every_kind_of_file_is_what_it_says(
     record = converted(baseline, dataset, tmp_path / "out", quantization=quantization, io=io)
     assert record.failure is None, record.failure
     tflite = tmp_path / "out" / "model.tflite"
-    assert record.tflite_digest == digest_file(tflite)
-    assert record.saved_model_digest == digest_tree(tmp_path / "out" / "saved_model")
+    assert record.artifacts == {"tflite": digest_file(tflite), "saved_model": digest_tree(tmp_path / "out" / "saved_model")}
     model = LiteRTModel.open(tflite)
     assert [(spec.name, spec.dtype) for spec in (*model.inputs, model.output)] == [("image", np.dtype(io)), ("logits", np.dtype(io))]
     images = np.asarray(dataset.split("validation").inputs["image"][:50])
@@ -97,7 +96,7 @@ def test_the_same_model_gives_the_same_bytes(baseline: Path, dataset: DatasetDir
 
     def convert_once() -> bytes:
         examples = representative_inputs(dataset, settings.representative_dataset)
-        return to_tflite(load_model(baseline), settings, inputs=dataset.manifest.inputs, representative=examples)
+        return to_tflite(load_model(baseline), settings, inputs=dataset.manifest.inputs, meaning="logits", representative=examples)
 
     assert convert_once() == convert_once()
 
@@ -107,7 +106,7 @@ def test_per_tensor_gives_a_convolution_one_scale(baseline: Path, dataset: Datas
     for granularity in ("per_channel", "per_tensor"):
         settings = ConvertSettings.model_validate({"quantization": "int8", "granularity": granularity})
         examples = representative_inputs(dataset, RepresentativeDataset(samples=20))
-        content = to_tflite(load_model(baseline), settings, inputs=dataset.manifest.inputs, representative=examples)
+        content = to_tflite(load_model(baseline), settings, inputs=dataset.manifest.inputs, meaning="logits", representative=examples)
         stem = next(operator for operator in read_graph(content).operators if operator.name == "CONV_2D")
         kernel = stem.inputs[1]
         assert kernel is not None
@@ -177,20 +176,20 @@ def test_several_inputs_keep_their_names(tmp_path: Path) -> None:
 
 
 def test_float_operators_in_an_integer_model_are_named(baseline: Path, dataset: DatasetDirectory) -> None:
-    content = to_tflite(load_model(baseline), ConvertSettings(), inputs=dataset.manifest.inputs)
+    content = to_tflite(load_model(baseline), ConvertSettings(), inputs=dataset.manifest.inputs, meaning="logits")
     example = next(representative_inputs(dataset, RepresentativeDataset(samples=1)))
     with pytest.raises(StageError, match=r"int8 was asked for, but these operators stayed in float32: CONV_2D \(.*; use float16"):
-        check_tflite(content, ConvertSettings(quantization="int8"), example=example, num_classes=10)
-    with pytest.raises(StageError, match="io int8 was asked for, but tensor image is float32"):
-        check_tflite(content, ConvertSettings(quantization="int8", io="int8"), example=example, num_classes=10)
-    with pytest.raises(StageError, match="gives 10 values for 3 classes"):
-        check_tflite(content, ConvertSettings(), example=example, num_classes=3)
+        check_tflite(content, ConvertSettings(quantization="int8"), example=example, output_shapes=((10,),))
+    with pytest.raises(StageError, match="io int8 was asked for, which makes tensor image int8, but it is float32"):
+        check_tflite(content, ConvertSettings(quantization="int8", io="int8"), example=example, output_shapes=((10,),))
+    with pytest.raises(StageError, match=r"gives shape \[10\], not \[3\] or \[1\]"):
+        check_tflite(content, ConvertSettings(), example=example, output_shapes=((3,), (1,)))
     with pytest.raises(StageError, match="inputs are image, but the dataset's are picture"):
-        check_tflite(content, ConvertSettings(), example={"picture": example["image"]}, num_classes=10)
+        check_tflite(content, ConvertSettings(), example={"picture": example["image"]}, output_shapes=((10,),))
     with pytest.raises(StageError, match="float16 was asked for, but no weight became float16"):
-        check_tflite(content, ConvertSettings(quantization="float16"), example=example, num_classes=10)
+        check_tflite(content, ConvertSettings(quantization="float16"), example=example, output_shapes=((10,),))
     with pytest.raises(StageError, match="LiteRT cannot open it"):
-        check_tflite(content[:500], ConvertSettings(), example=example, num_classes=10)
+        check_tflite(content[:500], ConvertSettings(), example=example, output_shapes=((10,),))
 
 
 def test_a_model_that_gives_nan_fails_its_candidate(dataset: DatasetDirectory, tmp_path: Path) -> None:
@@ -232,8 +231,8 @@ def test_preprocessing_before_a_quantization_aware_model_stays_in_float(dataset:
 
     def check(io: str, float_preprocessing: bool) -> dict[str, int]:
         settings = ConvertSettings.model_validate({"quantization": "int8", "io": io})
-        content = to_tflite(model, settings, inputs=dataset.manifest.inputs, user_module=user_module)
-        return check_tflite(content, settings, example=example, num_classes=10, float_preprocessing=float_preprocessing)
+        content = to_tflite(model, settings, inputs=dataset.manifest.inputs, meaning="logits", user_module=user_module)
+        return check_tflite(content, settings, example=example, output_shapes=((10,),), float_preprocessing=float_preprocessing)
 
     operators = check("float32", float_preprocessing=True)
     assert operators["QUANTIZE"] == 1

@@ -18,8 +18,9 @@ from edgepress.models.adopt import adopt_model, known_classes
 from edgepress.models.keras import keras, set_seed, tf
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
+from tests.ml.tiny_candidates import describe
 
-IMAGE = (InputSpec(name="image", shape=(6, 6, 1), dtype="float32"),)
+IMAGE = describe((InputSpec(name="image", shape=(6, 6, 1), dtype="float32"),), 4)
 
 # Keras itself warns about the formats that this is about, and leaves its files to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file", "ignore::ResourceWarning")
@@ -53,7 +54,7 @@ def digest_of(path: Path) -> str:
 def test_an_adopted_model_predicts_as_before(trained: keras.Model, tmp_path: Path, name: str) -> None:
     path = save(trained, tmp_path / name)
     x = np.random.default_rng(5).random((8, 6, 6, 1), np.float32)
-    adopted = adopt_model(str(path), digest_of(path), IMAGE, 4)
+    adopted = adopt_model(str(path), digest_of(path), IMAGE)
     np.testing.assert_allclose(adopted.predict(x, verbose=0), trained.predict(x, verbose=0), rtol=0, atol=1e-6)
     assert adopted.optimizer is None
 
@@ -68,11 +69,11 @@ def test_models_are_adopted_from_an_object_store(trained: keras.Model, tmp_path:
             path = save(trained, tmp_path / name)
             for file in [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]:
                 store.put_file(f"mine/{file.relative_to(tmp_path).as_posix()}", file)
-            adopted = adopt_model(f"s3://models/mine/{name}", digest_of(path), IMAGE, 4)
+            adopted = adopt_model(f"s3://models/mine/{name}", digest_of(path), IMAGE)
             for one, other in zip(adopted.get_weights(), trained.get_weights(), strict=True):
                 np.testing.assert_array_equal(one, other)
         with pytest.raises(ModelError, match=r"s3://models/absent\.h5: there is no such object in .*, and nothing below it"):
-            adopt_model("s3://models/absent.h5", "", IMAGE, 4)
+            adopt_model("s3://models/absent.h5", "", IMAGE)
 
 
 def test_a_model_that_changed_is_refused(trained: keras.Model, tmp_path: Path) -> None:
@@ -81,13 +82,13 @@ def test_a_model_that_changed_is_refused(trained: keras.Model, tmp_path: Path) -
     with h5py.File(path, "a") as file:
         file.attrs["changed"] = 1
     with pytest.raises(IntegrityError, match=r"model\.h5: changed since the run began"):
-        adopt_model(str(path), digest, IMAGE, 4)
+        adopt_model(str(path), digest, IMAGE)
 
 
 @pytest.mark.parametrize(
     ("shape", "classes", "expected"),
     [
-        ((6, 6, 1), 5, r"outputs shape \[4\] an example, but the dataset has 5 classes"),
+        ((6, 6, 1), 5, r"outputs shape \[4\] an example, but classification on this dataset needs \[5\]; change its last layer"),
         ((8, 8, 1), 4, r"takes examples of shape \[6, 6, 1\], the dataset's image has \[8, 8, 1\]"),
     ],
 )
@@ -96,7 +97,7 @@ def test_a_model_that_does_not_fit_the_dataset_is_refused(
 ) -> None:
     path = save(trained, tmp_path / "model.h5")
     with pytest.raises(ModelError, match=expected):
-        adopt_model(str(path), "", (InputSpec(name="image", shape=shape, dtype="float32"),), classes)
+        adopt_model(str(path), "", describe((InputSpec(name="image", shape=shape, dtype="float32"),), classes))
 
 
 class Doubled(keras.layers.Layer):
@@ -159,7 +160,7 @@ def test_what_cannot_be_adopted_is_told_in_one_line(tmp_path: Path, name: str) -
     make, expected = REFUSED[name]
     path = make(tmp_path / name)
     with pytest.raises(ModelError, match=f"{name}: .*{expected}") as raised:
-        adopt_model(str(path), digest_of(path), IMAGE, 4)
+        adopt_model(str(path), digest_of(path), IMAGE)
     assert "\n" not in str(raised.value)
 
 
@@ -170,7 +171,7 @@ def test_the_code_of_a_lambda_never_runs(tmp_path: Path, name: str) -> None:
     path = save(model, tmp_path / name)
     Path(ran).rmdir()
     with pytest.raises(ModelError, match="is a Lambda, whose code would run when the file is loaded"):
-        adopt_model(str(path), "", IMAGE, 4)
+        adopt_model(str(path), "", IMAGE)
     assert not Path(ran).exists()
 
 
@@ -187,7 +188,7 @@ def test_a_module_that_a_file_names_is_never_imported(trained: keras.Model, tmp_
         for name, content in (members | {"config.json": json.dumps(config)}).items():
             archive.writestr(name, content)
     with pytest.raises(ModelError, match="comes from the Python module trap_for_adoption, which is not Keras"):
-        adopt_model(str(path), "", IMAGE, 4)
+        adopt_model(str(path), "", IMAGE)
     assert not ran.exists()
 
 
@@ -210,7 +211,7 @@ def test_weights_that_lie_in_a_local_file_are_not_adopted(trained: keras.Model, 
         "Keras reads it"
     )
     with pytest.raises(ModelError, match="is stored in another file, and only what the file itself holds is read"):
-        adopt_model(str(path), "", IMAGE, 4)
+        adopt_model(str(path), "", IMAGE)
 
 
 def put_outside(path: Path, secret: Path) -> None:
@@ -229,7 +230,7 @@ def test_a_vocabulary_in_a_local_file_is_not_adopted(tmp_path: Path, name: str) 
     model = keras.Model(numbers, keras.layers.Dense(4)(keras.layers.IntegerLookup(vocabulary=[3, 4], output_mode="one_hot")(numbers)))
     path = save(model, tmp_path / name)
     with pytest.raises(ModelError, match=r"layer integer_lookup\S* is a IntegerLookup, which reads whatever file it names"):
-        adopt_model(str(path), "", (InputSpec(name="x", shape=(1,), dtype="int64"),), 4)
+        adopt_model(str(path), "", describe((InputSpec(name="x", shape=(1,), dtype="int64"),), 4))
 
 
 def test_a_module_beside_the_configuration_is_never_imported(trained: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -244,7 +245,7 @@ def test_a_module_beside_the_configuration_is_never_imported(trained: keras.Mode
         for name, content in (members | {"config.json": json.dumps(config)}).items():
             archive.writestr(name, content)
     with pytest.raises(ModelError, match="comes from the Python module trap_at_the_top, which is not Keras"):
-        adopt_model(str(path), "", IMAGE, 4)
+        adopt_model(str(path), "", IMAGE)
     assert not ran.exists()
 
 
@@ -253,7 +254,7 @@ def test_a_model_whose_weights_are_damaged_is_told(trained: keras.Model, tmp_pat
     with h5py.File(path, "a") as file:
         del file["model_weights"]
     with pytest.raises(ModelError, match=r"model\.h5: Keras 2 cannot load it: "):
-        adopt_model(str(path), "", IMAGE, 4)
+        adopt_model(str(path), "", IMAGE)
 
 
 def test_keras_own_classes_are_known_and_lambda_is_not() -> None:

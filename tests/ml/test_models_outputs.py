@@ -8,13 +8,21 @@ import tensorflow_model_optimization as tfmot
 
 from edgepress.contracts.dataset import InputSpec
 from edgepress.errors import ModelError
-from edgepress.models.check import check_classifier
+from edgepress.models.check import check_model
 from edgepress.models.keras import keras, tf
-from edgepress.models.outputs import default_loss, outputs_probabilities
+from edgepress.models.outputs import output_meaning
+from edgepress.tasks.registry import TASKS
+from edgepress.train.objective import Objective
+from tests.ml.tiny_candidates import describe
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
 
 layers = keras.layers
+X = (InputSpec(name="x", shape=(4,), dtype="float32"),)
+
+
+def meaning(model: Any) -> str:
+    return output_meaning(model, TASKS["classification"])
 
 
 def _ending(kind: str) -> Any:
@@ -32,19 +40,19 @@ def _ending(kind: str) -> Any:
 
 @pytest.mark.parametrize("kind", ["dense", "layer", "activation", "operation"])
 def test_a_softmax_is_seen_however_it_is_written(kind: str) -> None:
-    assert outputs_probabilities(_ending(kind))
+    assert meaning(_ending(kind)) == "probabilities"
 
 
 def test_a_softmax_is_seen_under_wrappers() -> None:
-    assert outputs_probabilities(tfmot.quantization.keras.quantize_model(_ending("dense")))
-    assert outputs_probabilities(tfmot.sparsity.keras.prune_low_magnitude(_ending("dense")))
+    assert meaning(tfmot.quantization.keras.quantize_model(_ending("dense"))) == "probabilities"
+    assert meaning(tfmot.sparsity.keras.prune_low_magnitude(_ending("dense"))) == "probabilities"
 
 
 def test_other_endings_are_no_softmax() -> None:
     x = keras.Input((4,))
-    assert not outputs_probabilities(keras.Model(x, keras.layers.Dense(3, activation="sigmoid")(x)))
+    assert meaning(keras.Model(x, keras.layers.Dense(3, activation="sigmoid")(x))) == "logits"
     with pytest.raises(ModelError, match="has 2 outputs"):
-        outputs_probabilities(keras.Model(x, [x, x]))
+        meaning(keras.Model(x, [x, x]))
 
 
 def classifier(*last: Any) -> Any:
@@ -77,9 +85,10 @@ def conv(*last: Any) -> Any:
 )
 def test_a_softmax_is_seen_through_what_leaves_probabilities_as_they_are(build: Callable[[], Any]) -> None:
     model = build()
-    assert outputs_probabilities(model)
+    assert meaning(model) == "probabilities"
+    objective = Objective.of(model, describe(X, 3))
     # Of the right class, certain: no loss. As logits it would be 0.55.
-    assert float(default_loss(model)(tf.constant([1]), tf.constant([[0.0, 1.0, 0.0]]))) == pytest.approx(0.0, abs=1e-5)
+    assert float(objective.loss()(tf.constant([1]), tf.constant([[0.0, 1.0, 0.0]]))) == pytest.approx(0.0, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +103,7 @@ def test_a_softmax_is_seen_through_what_leaves_probabilities_as_they_are(build: 
     ],
 )
 def test_what_is_made_anew_from_probabilities_is_not_one(build: Callable[[], Any]) -> None:
-    assert not outputs_probabilities(build())
+    assert meaning(build()) == "logits"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +118,6 @@ def test_what_is_made_anew_from_probabilities_is_not_one(build: Callable[[], Any
 def test_what_is_neither_logits_nor_probabilities_is_refused(build: Callable[[], Any]) -> None:
     model = build()
     with pytest.raises(ModelError, match="its last layers change what a softmax gave"):
-        outputs_probabilities(model)
-    inputs = (InputSpec(name="x", shape=(4,), dtype="float32"),)
+        meaning(model)
     with pytest.raises(ModelError, match=r"^module\.py:3: model \S+: its last layers change what a softmax gave"):
-        check_classifier(model, inputs, model.output_shape[-1], "module.py:3")
+        check_model(model, X, describe(X, model.output_shape[-1]), "module.py:3")

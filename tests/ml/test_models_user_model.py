@@ -8,8 +8,9 @@ from edgepress.contracts.dataset import InputSpec
 from edgepress.errors import ModelError
 from edgepress.models.user_model import build_user_model, preprocessed_inputs
 from edgepress.models.user_module import UserModule, load_user_module
+from tests.ml.tiny_candidates import describe
 
-IMAGE = (InputSpec(name="image", shape=(8, 8, 1), dtype="float32"),)
+IMAGE = describe((InputSpec(name="image", shape=(8, 8, 1), dtype="float32"),), 5)
 HEAD = "import tensorflow as tf\nfrom tensorflow import keras\n"
 GOOD = HEAD + (
     "def build_model(input_shape, num_classes, units=4):\n"
@@ -28,20 +29,23 @@ def module(folder: Path, text: str) -> UserModule:
 
 
 def test_params_reach_build_model(tmp_path: Path) -> None:
-    model = build_user_model(module(tmp_path, GOOD), {"units": 6}, IMAGE, 5)
+    model = build_user_model(module(tmp_path, GOOD), {"units": 6}, IMAGE)
     assert model.count_params() == 64 * 6 + 6 + 6 * 5 + 5
 
 
 def test_build_model_gets_the_shape_after_preprocess(tmp_path: Path) -> None:
     hooked = module(tmp_path, GOOD + "def preprocess(x):\n    return tf.image.resize(x, (4, 4))\n")
-    assert preprocessed_inputs(hooked, IMAGE)[0].shape == (4, 4, 1)
-    assert build_user_model(hooked, {}, IMAGE, 5).input_shape == (None, 4, 4, 1)
+    assert preprocessed_inputs(hooked, IMAGE.inputs)[0].shape == (4, 4, 1)
+    assert build_user_model(hooked, {}, IMAGE).input_shape == (None, 4, 4, 1)
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("    return keras.Sequential([keras.Input(s), keras.layers.Flatten(), keras.layers.Dense(9)])", r"outputs shape \[9\].*5 classes"),
+        (
+            "    return keras.Sequential([keras.Input(s), keras.layers.Flatten(), keras.layers.Dense(9)])",
+            r"outputs shape \[9\].* needs \[5\]",
+        ),
         ("    return keras.Sequential([keras.Input(s), keras.layers.Dense(5)])", r"outputs shape \[8, 8, 5\]"),
         (
             "    return keras.Sequential([keras.Input((64,)), keras.layers.Dense(5)])",
@@ -58,7 +62,7 @@ def test_build_model_gets_the_shape_after_preprocess(tmp_path: Path) -> None:
 )
 def test_a_model_that_does_not_fit_is_told_with_its_line(tmp_path: Path, body: str, expected: str) -> None:
     with pytest.raises(ModelError, match=r"^module\.py:3: build_model: .*" + expected) as raised:
-        build_user_model(module(tmp_path, f"{HEAD}def build_model(s, n):\n{body}\n"), {}, IMAGE, 5)
+        build_user_model(module(tmp_path, f"{HEAD}def build_model(s, n):\n{body}\n"), {}, IMAGE)
     assert "\n" not in str(raised.value)
 
 
@@ -72,7 +76,7 @@ def test_a_model_that_does_not_fit_is_told_with_its_line(tmp_path: Path, body: s
 )
 def test_a_preprocess_that_does_not_work_is_told(tmp_path: Path, hook: str, expected: str) -> None:
     with pytest.raises(ModelError, match=expected) as raised:
-        build_user_model(module(tmp_path, GOOD + hook), {}, IMAGE, 5)
+        build_user_model(module(tmp_path, GOOD + hook), {}, IMAGE)
     assert "\n" not in str(raised.value)
 
 
@@ -100,11 +104,11 @@ def custom_objects():
 
 def test_a_layer_of_ones_own_is_built_when_it_can_be_loaded_again(tmp_path: Path) -> None:
     own = OWN_LAYER.replace("LAYER", "Scale(3.0)")
-    build_user_model(module(tmp_path, HEAD + own + HOOK), {}, IMAGE, 5)
+    build_user_model(module(tmp_path, HEAD + own + HOOK), {}, IMAGE)
     registered = own.replace("class", "@keras.utils.register_keras_serializable()\nclass", 1)
-    build_user_model(module(tmp_path, HEAD + registered), {}, IMAGE, 5)
+    build_user_model(module(tmp_path, HEAD + registered), {}, IMAGE)
     noisy = own.replace("self.factor * x", "self.factor * x + tf.random.normal(tf.shape(x))")
-    build_user_model(module(tmp_path, HEAD + noisy + HOOK), {}, IMAGE, 5)
+    build_user_model(module(tmp_path, HEAD + noisy + HOOK), {}, IMAGE)
 
 
 def test_a_model_of_several_inputs_is_built(tmp_path: Path) -> None:
@@ -115,7 +119,7 @@ def test_a_model_of_several_inputs_is_built(tmp_path: Path) -> None:
         "    return keras.Model(given, keras.layers.Dense(n)(keras.layers.Concatenate()(parts)))\n"
     )
     inputs = tuple(InputSpec(name=name, shape=(size,), dtype="int32") for name, size in (("b", 3), ("a", 2)))
-    assert build_user_model(module(tmp_path, HEAD + text), {}, inputs, 5).output_shape == (None, 5)
+    assert build_user_model(module(tmp_path, HEAD + text), {}, describe(inputs, 5)).output_shape == (None, 5)
 
 
 @pytest.mark.parametrize(
@@ -137,5 +141,5 @@ def test_a_layer_that_cannot_be_loaded_again_is_told_before_training(
 ) -> None:
     text = (OWN_LAYER.replace("LAYER", layer) + HOOK).replace(*change)
     with pytest.raises(ModelError, match=rf"^module\.py:16: build_model: .*{expected}") as raised:
-        build_user_model(module(tmp_path, HEAD + text), {}, IMAGE, 5)
+        build_user_model(module(tmp_path, HEAD + text), {}, IMAGE)
     assert "\n" not in str(raised.value)

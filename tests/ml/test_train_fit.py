@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgepress.contracts.builtin_models import ModelChoice
 from edgepress.contracts.dataset import DatasetDirectory
 from edgepress.contracts.run import CODE_DIGEST_VARIABLE
-from edgepress.contracts.stages import ModelChoice
 from edgepress.contracts.training import TrainSettings
 from edgepress.errors import StageError
 from edgepress.models.keras import keras, set_seed, tf
 from edgepress.models.registry import build_model
-from edgepress.train.batches import validation_batches
-from edgepress.train.fit import FitResult, build_optimizer, fit, validate
-from tests.ml.tiny_candidates import COUNTS, write_dataset, write_digits
+from edgepress.train.fit import FitResult, build_optimizer, fit
+from edgepress.train.objective import Objective
+from edgepress.train.validation import Validation
+from tests.ml.tiny_candidates import write_digits
 
 QUICK = TrainSettings(epochs=4, batch_size=32, learning_rate=2e-2)
 
@@ -29,7 +30,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> DatasetDirectory:
 
 def small(dataset: DatasetDirectory) -> keras.Model:
     set_seed(0)
-    return build_model(ModelChoice(model="mlp", params={"hidden": [16]}), dataset.manifest.inputs, 10)
+    return build_model(ModelChoice(model="mlp", params={"hidden": [16]}), dataset.manifest.inputs, dataset.manifest)
 
 
 def kept_accuracy(model: keras.Model, dataset: DatasetDirectory) -> float:
@@ -47,7 +48,7 @@ def test_it_learns_and_keeps_the_best_epoch(digits: DatasetDirectory, capsys: py
     assert max(result.curves["val_accuracy"]) > 0.8
     assert result.curves["loss"][-1] < result.curves["loss"][0]
     assert result.best_epoch == int(np.argmax(result.curves["val_accuracy"])) + 1
-    assert result.val_accuracy == max(result.curves["val_accuracy"])
+    assert result.val_selected == result.facts["val_accuracy"] == max(result.curves["val_accuracy"])
     np.testing.assert_allclose(kept_accuracy(model, digits), max(result.curves["val_accuracy"]), atol=1e-6)
     lines = capsys.readouterr().out.splitlines()
     assert [line.split("  ")[0] for line in lines] == ["epoch 1/4", "epoch 2/4", "epoch 3/4", "epoch 4/4"]
@@ -251,19 +252,12 @@ def test_a_store_that_takes_no_state_does_not_end_a_training(
     assert capsys.readouterr().out.count("this epoch's state was not kept, training goes on: ") == 2
 
 
-def test_validate_counts_every_example_once(digits: DatasetDirectory) -> None:
+def test_validation_counts_every_example_once(digits: DatasetDirectory) -> None:
     model = small(digits)
-    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
-    values = validate(model, validation_batches(digits, None))
-    np.testing.assert_allclose(
-        values["val_accuracy"] * COUNTS["validation"], kept_accuracy(model, digits) * COUNTS["validation"], atol=1e-4
-    )
-
-
-def test_a_model_of_several_inputs_learns(tmp_path: Path) -> None:
-    draws = np.random.default_rng(0)
-    inputs = {"image": draws.random((1040, 4, 4, 1), np.float32), "meta": draws.random((1040, 2), np.float32)}
-    labels = (inputs["image"].mean(axis=(1, 2, 3)) + inputs["meta"][:, 0] > 1.0).astype(np.int64)
-    dataset = write_dataset(tmp_path / "data", inputs, labels)
-    model = build_model(ModelChoice(model="mlp", params={"hidden": [16]}), dataset.manifest.inputs, 2)
-    assert max(fit(model, dataset, QUICK).curves["val_accuracy"]) > 0.85
+    objective = Objective.of(model, digits.manifest)
+    values = Validation(model, objective, digits, objective.loss())()
+    assert values["val_accuracy"] == kept_accuracy(model, digits)
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    split = digits.split("validation")
+    expected = model.evaluate(np.asarray(split.inputs["image"]), np.asarray(split.labels), verbose=0)
+    assert values["val_loss"] == pytest.approx(expected, rel=1e-5)

@@ -9,13 +9,16 @@ from numpy.typing import NDArray
 from sklearn.datasets import load_digits
 
 from edgepress.contracts.candidate import BASELINE, MODULE_NAME, CandidateRecord, write_candidate
-from edgepress.contracts.dataset import DatasetDirectory, DatasetManifest, InputSpec, SplitName, open_dataset
+from edgepress.contracts.dataset import DatasetDescription, DatasetDirectory, DatasetManifest, InputSpec, SplitName, open_dataset
 from edgepress.contracts.json_file import write_json
 from edgepress.contracts.training import TrainSettings
 from edgepress.device.digest import digest_tree
 from edgepress.models.keras import keras, set_seed
 from edgepress.models.storage import save_model
 from edgepress.models.user_module import load_user_module
+from edgepress.tasks.anomaly_detection import NORMAL
+from edgepress.tasks.registry import TASKS
+from edgepress.tasks.task import TaskName
 from edgepress.train.fit import fit
 
 COUNTS: dict[SplitName, int] = {"train": 640, "validation": 200, "test": 200}
@@ -27,28 +30,39 @@ def write_digits(path: Path) -> DatasetDirectory:
     return write_dataset(path, {"image": (images / 16.0).reshape(-1, 8, 8, 1).astype(np.float32)}, labels)
 
 
-def write_dataset(path: Path, inputs: dict[str, NDArray[Any]], labels: NDArray[Any]) -> DatasetDirectory:
-    """The first examples of the arrays, split by ``COUNTS``."""
+def write_dataset(path: Path, inputs: dict[str, NDArray[Any]], labels: NDArray[Any], task: TaskName = "classification") -> DatasetDirectory:
+    """The first examples of the arrays, split by ``COUNTS``; for anomaly detection the first normal ones are the training split."""
+    order = np.arange(len(labels))
+    if task == "anomaly_detection":
+        train = np.flatnonzero(labels == NORMAL)[: COUNTS["train"]]
+        order = np.concatenate([train, np.setdiff1d(order, train)])
     start = 0
     for name, count in COUNTS.items():
-        chosen = slice(start, start + count)
+        chosen = order[start : start + count]
         start += count
         (path / name / "inputs").mkdir(parents=True)
         for key, array in inputs.items():
             np.save(path / name / "inputs" / f"{key}.npy", array[chosen])
-        np.save(path / name / "labels.npy", labels[chosen].astype(np.int64))
+        np.save(path / name / "labels.npy", labels[chosen].astype(TASKS[task].label_dtype))
+    outputs = labels.shape[1] if task == "regression" else int(labels.max()) + 1
     manifest = DatasetManifest(
-        name="tiny",
-        task="classification",
-        inputs=tuple(InputSpec(name=key, shape=array.shape[1:], dtype=array.dtype.name) for key, array in inputs.items()),
-        labels=tuple(str(label) for label in range(int(labels.max()) + 1)),
-        slice_columns=(),
-        counts=COUNTS,
+        **dict(describe(specs_of(inputs), outputs, task)) | {"counts": COUNTS},
         digest=digest_tree(path),
         split_digests={name: digest_tree(path / name) for name in COUNTS},
     )
     write_json(path / "dataset.json", manifest)
     return open_dataset(path)
+
+
+def specs_of(inputs: dict[str, NDArray[Any]]) -> tuple[InputSpec, ...]:
+    """What a dataset says of arrays [n, *shape]."""
+    return tuple(InputSpec(name=key, shape=array.shape[1:], dtype=array.dtype.name) for key, array in inputs.items())
+
+
+def describe(inputs: tuple[InputSpec, ...], outputs: int, task: TaskName = "classification") -> DatasetDescription:
+    """A dataset without data, of so many classes or targets."""
+    labels = tuple(str(number) for number in range(outputs))
+    return DatasetDescription(name="tiny", task=task, inputs=inputs, labels=labels, slice_columns=(), counts={})
 
 
 def convolutional(probabilities: bool = False) -> keras.Model:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from edgepress.contracts.builtin_models import ModelChoice
 from edgepress.contracts.config import MAX_RECIPES, BaselineSettings, PipelineConfig, RecipeSettings
 from edgepress.contracts.stages import (
     ClusterSettings,
     ConvertSettings,
     DistillSettings,
-    ModelChoice,
     PruneSettings,
     QuantizeSettings,
 )

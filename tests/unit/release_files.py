@@ -7,12 +7,25 @@ import numpy as np
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, StageRecord, read_candidate, write_candidate
 from edgepress.contracts.json_file import write_json
+from edgepress.contracts.release import ReleaseManifest
 from edgepress.contracts.verdict import VERDICT_NAME, Verdict
 from edgepress.device.digest import digest_file, digest_tree
+from edgepress.release.bundle import build_bundle
 from tests.unit.candidate_files import DATASET_DIGEST, write_dataset, write_model
 from tests.unit.sample_verdict import verdict_of
 
 RECIPE = "student-int8"
+BUNDLE_FILES = [
+    "golden/inputs.npz",
+    "golden/tflite.npz",
+    "model.tflite",
+    "saved_model/saved_model.pb",
+    "saved_model/variables/variables.data-00000-of-00001",
+    "saved_model/variables/variables.index",
+    "verdict.json",
+]
+"""What the bundle of a judged nominee holds beside its manifest."""
+
 QUANTIZATION = {"conv_float32": "float32", "conv_float16": "float16", "conv_dynamic_range": "dynamic_range"}
 
 
@@ -36,6 +49,7 @@ def write_judged(folder: Path, model: str = "conv_int8", kind: str = "passed", *
     """
     images = np.random.default_rng(5).uniform(0, 1, (40, 8, 8, 1)).astype(np.float32)
     dataset = write_dataset(folder / "dataset", {"image": images}, np.arange(40, dtype=np.int64) % 4, 4, {})
+    np.save(dataset / "test" / "inputs" / "image.npy", images + np.float32(1.0))  # told apart from the other splits
     nominee = write_model(folder / "nominee", RECIPE, model)
     variables = nominee / SAVED_MODEL_NAME / "variables"
     variables.mkdir(parents=True)
@@ -50,7 +64,8 @@ def write_judged(folder: Path, model: str = "conv_int8", kind: str = "passed", *
         duration_s=1.5,
     )
     record = read_candidate(nominee)
-    write_candidate(nominee, record.model_copy(update={"trace": (convert,), "saved_model_digest": digest_tree(nominee / SAVED_MODEL_NAME)}))
+    artifacts = record.artifacts | {"saved_model": digest_tree(nominee / SAVED_MODEL_NAME)}
+    write_candidate(nominee, record.model_copy(update={"trace": (convert,), "artifacts": artifacts}))
     verdict = folder / "verdict"
     verdict.mkdir()
     write_verdict(verdict, bind(verdict_of(kind), nominee))
@@ -67,3 +82,17 @@ def bind(verdict: Verdict, nominee: Path, **target_changes: object) -> Verdict:
 def write_verdict(folder: Path, verdict: Verdict) -> None:
     """Write ``verdict.json``."""
     write_json(folder / VERDICT_NAME, verdict)
+
+
+def build_sample(folder: Path, judged: Judged, golden_examples: int = 8) -> ReleaseManifest:
+    """Make a directory and build the bundle of a judged nominee in it."""
+    folder.mkdir()
+    return build_bundle(
+        folder,
+        name="digits",
+        run_id="run-1",
+        verdict=judged.verdict,
+        nominee=judged.nominee,
+        dataset=judged.dataset,
+        golden_examples=golden_examples,
+    )

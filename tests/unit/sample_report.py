@@ -81,6 +81,14 @@ def _nothing_tested(root: Path) -> Path:
     path = root / "test-nobody"
     path.mkdir(exist_ok=True)
     failure = Failure(stage="evaluate", reason="nothing was nominated")
-    evaluation = Evaluation(recipe="none", split="test", dataset_digest=DATASET_DIGEST, split_digest=SPLIT_DIGESTS["test"], failure=failure)
+    evaluation = Evaluation(
+        recipe="none",
+        artifact="tflite",
+        task="classification",
+        split="test",
+        dataset_digest=DATASET_DIGEST,
+        split_digest=SPLIT_DIGESTS["test"],
+        failure=failure,
+    )
     write_json(path / EVALUATION_NAME, evaluation)
     return path

@@ -11,14 +11,24 @@ import numpy as np
 
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, Failure, StageName, StageRecord, write_candidate
 from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
-from edgepress.contracts.evaluation import EVALUATION_NAME, Evaluation, EvaluationMetrics, LayerWeights, SliceMetrics
+from edgepress.contracts.evaluation import (
+    EVALUATION_NAME,
+    OUTPUTS_NAME,
+    SCORES_NAME,
+    Evaluation,
+    LayerWeights,
+    OpenedEvaluation,
+    SliceMetrics,
+)
 from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
 from edgepress.contracts.policy import GateSettings
 from edgepress.device.digest import digest_bytes
+from edgepress.tasks.task import Scored
 
 DATASET_DIGEST = digest_bytes(b"fashion")
 SPLIT_DIGESTS = {name: digest_bytes(name.encode()) for name in SPLIT_NAMES}
+EXAMPLES = 1000
 LABELS = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 POLICY = GateSettings.model_validate_json(
     '{"accuracy": {"min": 0.88, "max_drop": 0.02}, "latency_p50_ms": {"max_ratio": 1.2}, "size_gzip_bytes": {"max_ratio": 0.4}}'
@@ -115,6 +125,7 @@ def benchmark_of(models: Sequence[Model], baseline: Model = BASELINE_MODEL) -> B
         models=tuple(
             Latency(
                 recipe=model.recipe,
+                artifact="tflite",
                 model_digest=digest_bytes(tflite_of(model)),
                 invocations=1500,
                 latency_p50_ms=model.latency_p50_ms,
@@ -125,6 +136,7 @@ def benchmark_of(models: Sequence[Model], baseline: Model = BASELINE_MODEL) -> B
                     0.98 * model.latency_p50_ms / baseline.latency_p50_ms,
                     1.02 * model.latency_p50_ms / baseline.latency_p50_ms,
                 ),
+                peak_memory_bytes=2_000_000 + model.size_bytes,
             )
             for model in models
             if model.failure is None
@@ -138,33 +150,45 @@ def evaluation_of(
     """An evaluation of a model on one split."""
     if model.failure is not None:
         return Evaluation(
-            recipe=model.recipe, split=split, dataset_digest=DATASET_DIGEST, split_digest=SPLIT_DIGESTS[split], failure=model.failure
+            recipe=model.recipe,
+            artifact="tflite",
+            task="classification",
+            split=split,
+            dataset_digest=DATASET_DIGEST,
+            split_digest=SPLIT_DIGESTS[split],
+            failure=model.failure,
         )
     accuracy = model.accuracy if split == "validation" else model.test_accuracy
     confusion = _confusion(accuracy, len(labels))
     return Evaluation(
         recipe=model.recipe,
+        artifact="tflite",
+        task="classification",
         split=split,
         dataset_digest=DATASET_DIGEST,
         split_digest=SPLIT_DIGESTS[split],
         model_digest=digest_bytes(tflite_of(model)),
         runtime="litert 2.3.0",
-        metrics=EvaluationMetrics(
-            accuracy=accuracy,
-            agreement=1.0 if model is baseline else 0.97,
-            regressions=0 if model is baseline else 112,
-            corrections=0 if model is baseline else 98,
-            size_bytes=model.size_bytes,
-            size_gzip_bytes=model.size_gzip_bytes,
-            parameters=78_378,
-            macs=model.macs,
-            sparsity=model.sparsity,
-        ),
+        examples=EXAMPLES * len(labels),
+        meaning="logits",
+        metrics={
+            "accuracy": accuracy,
+            "macro_f1": accuracy - 0.001,
+            "worst_class_recall": accuracy - 0.12,
+            "worst_slice_accuracy": max(accuracy - 0.031, 0.0) if slices else None,
+            "auc": 0.99,
+            "calibration_error": 0.02,
+            "size_bytes": model.size_bytes,
+            "size_gzip_bytes": model.size_gzip_bytes,
+            "parameters": 78_378,
+            "macs": model.macs,
+            "sparsity": model.sparsity,
+        },
         slices={
             "brightness": {
-                "dark": SliceMetrics(count=2310, accuracy=max(accuracy - 0.031, 0.0)),
-                "medium": SliceMetrics(count=5102, accuracy=accuracy),
-                "bright": SliceMetrics(count=2588, accuracy=min(accuracy + 0.02, 1.0)),
+                "dark": SliceMetrics(count=2310, value=max(accuracy - 0.031, 0.0)),
+                "medium": SliceMetrics(count=5102, value=accuracy),
+                "bright": SliceMetrics(count=2588, value=min(accuracy + 0.02, 1.0)),
             }
         }
         if slices
@@ -183,6 +207,20 @@ def evaluation_of(
             for index, elements in enumerate((144, 2304, 2304, 4608, 9216, 512, 18432, 36864, 2048))
         ),
     )
+
+
+def opened_evaluation_of(
+    model: Model, split: SplitName, baseline: Model = BASELINE_MODEL, *, slices: bool = True, labels: tuple[str, ...] = LABELS
+) -> OpenedEvaluation:
+    """The same with raw outputs and scores of 1,000 examples that bear its accuracy out."""
+    record = evaluation_of(model, split, baseline, slices=slices, labels=labels)
+    if record.failure is not None:
+        return OpenedEvaluation(record, None)
+    scores = np.zeros(EXAMPLES)
+    scores[: round(EXAMPLES * (record.metrics["accuracy"] or 0.0))] = 1.0
+    labels_of = np.arange(EXAMPLES) % len(labels)
+    predicted = np.where(scores == 1.0, labels_of, (labels_of + 1) % len(labels))
+    return OpenedEvaluation(record, Scored(np.eye(len(labels), dtype=np.float32)[predicted], "logits", scores))
 
 
 def _confusion(accuracy: float, classes: int) -> tuple[tuple[int, ...], ...]:
@@ -210,7 +248,7 @@ def _write_candidate(root: Path, model: Model, curves: bool) -> Path:
         dataset_digest=DATASET_DIGEST,
         failure=model.failure,
         trace=tuple(_stage(name, model, curves) for name in stages),
-        tflite_digest=digest,
+        artifacts={"tflite": digest} if digest is not None else {},
     )
     write_candidate(path, record)
     return path
@@ -255,5 +293,9 @@ def _stage(name: StageName, model: Model, curves: bool) -> StageRecord:
 def _write_evaluation(root: Path, model: Model, baseline: Model, split: SplitName, slices: bool, labels: tuple[str, ...]) -> Path:
     path = root / f"{split}-{model.recipe}"
     path.mkdir()
-    write_json(path / EVALUATION_NAME, evaluation_of(model, split, baseline, slices=slices, labels=labels))
+    opened = opened_evaluation_of(model, split, baseline, slices=slices, labels=labels)
+    if opened.scored is not None:
+        np.save(path / OUTPUTS_NAME, opened.scored.outputs)
+        np.save(path / SCORES_NAME, opened.scored.scores)
+    write_json(path / EVALUATION_NAME, opened.record)
     return path

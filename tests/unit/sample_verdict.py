@@ -34,6 +34,7 @@ def verdict_of(kind: str) -> Verdict:
     return Verdict.model_validate(
         {
             "outcome": outcome,
+            "task": "classification",
             "nominee": None if nobody else "student-int8",
             "dataset_digest": DIGEST,
             "test_split_uses": 0 if nobody else 3,

@@ -34,11 +34,13 @@ def test_models_are_measured_side_by_side(baseline: Path, dataset: Path, tmp_pat
     result = read_benchmark(tmp_path / "out")
     assert [model.recipe for model in result.models] == ["baseline", "same", "int8"]
     for model, path in zip(result.models, (baseline, *candidates), strict=True):
-        assert model.model_digest == digest_file(path / TFLITE_NAME)
+        assert (model.artifact, model.model_digest) == ("tflite", digest_file(path / TFLITE_NAME))
         assert model.invocations == 1000
         assert model.latency_p99_ms is not None
         assert 0.0 < model.latency_p50_ms <= model.latency_p95_ms <= model.latency_p99_ms
         assert model.latency_p50_ms < 5
+        assert 0 < model.peak_memory_bytes < 1_000_000  # files of 6 to 9 KB
+        assert model.metrics["peak_memory_bytes"] == model.peak_memory_bytes
     first, same, _ = result.models
     assert (first.ratio_to_baseline, first.ratio_interval) == (1.0, (1.0, 1.0))
     assert same.ratio_to_baseline == pytest.approx(1.0, abs=0.25)  # the same file; the machine may be busy
@@ -91,3 +93,10 @@ def test_each_model_needs_a_name_of_its_own(baseline: Path, dataset: Path, tmp_p
         benchmark(settings=SETTINGS, baseline=baseline, candidates=[baseline], dataset=dataset, output=tmp_path / "out")
     with pytest.raises(InputError, match="baseline: is a candidate of recipe int8"):
         benchmark(settings=SETTINGS, baseline=one, candidates=[], dataset=dataset, output=tmp_path / "out")
+
+
+def test_every_model_is_measured_by_the_same_kind_of_artifact(baseline: Path, dataset: Path, tmp_path: Path) -> None:
+    with pytest.raises(IntegrityError, match="baseline/saved_model: cannot be read"):
+        benchmark(settings=SETTINGS, artifact="saved_model", baseline=baseline, candidates=[], dataset=dataset, output=tmp_path / "out")
+    with pytest.raises(InputError, match="artifact: onnx is none of tflite, saved_model"):
+        benchmark(settings=SETTINGS, artifact="onnx", baseline=baseline, candidates=[], dataset=dataset, output=tmp_path / "out")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from edgepress.contracts.candidate import (
     BASELINE,
@@ -154,19 +155,19 @@ def test_the_record_says_what_was_done(candidate: Path, dataset: Path, tmp_path:
     def apply(given: StageInput) -> StageResult:
         assert (given.work / "module.py").exists(), "the user's module comes along"
         (given.work / "model.h5").write_bytes(b"new")
-        digests = {"tflite_digest": digest_bytes(b"t")}
-        return StageResult(facts={"sparsity": 0.5}, curves={"loss": (2.0, 1.0)}, digests=digests)
+        facts: dict[str, JsonValue] = {"sparsity": 0.5, "val_accuracy": 0.9}
+        return StageResult(facts=facts, curves={"loss": (2.0, 1.0)}, artifacts={"tflite": digest_bytes(b"t")})
 
     record = run(candidate, dataset, tmp_path / "out", apply, PruneSettings(final_sparsity=0.75))
     done = record.stage("prune")
     assert done is not None
     assert done.settings["final_sparsity"] == 0.75
     assert done.settings["frequency"] == 20, "defaults are filled in"
-    assert done.facts == {"sparsity": 0.5}
+    assert done.facts == {"sparsity": 0.5, "val_accuracy": 0.9}
     assert done.curves == {"loss": (2.0, 1.0)}
     assert done.duration_s >= 0
     assert record.trace[0] == TRAINED
-    assert record.tflite_digest == digest_bytes(b"t")
+    assert record.artifacts == {"tflite": digest_bytes(b"t")}
 
 
 def test_another_dataset_is_refused(candidate: Path, tmp_path: Path) -> None:

@@ -86,14 +86,14 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
         (
             "model: mlp\n  p",
             "model: resnet\n  p",
-            "c.yaml:4: baseline.model: must be one of mlp, resnet8, ds_cnn, mobilenet_v1_025, is the text 'resne",
+            "c.yaml:4: baseline.model: must be one of mlp, resnet8, ds_cnn, mobilenet_v1_025, autoencoder, is the text 'resne",
         ),
         (
             "quantization: int8",
             "quantization: int4",
             "c.yaml:9: recipes.int8.convert.quantization: must be one of float32, float16, dynamic_",
         ),
-        ("gate:", "gate:\n  objective: size", "c.yaml:17: gate.objective: must be one of accuracy, size_bytes, size_gzip_bytes, "),
+        ("gate:", "gate:\n  objective: size", "c.yaml:17: gate.objective: must be one of accuracy, macro_f1, "),
         ("gate:", "benchmark: {threads: 4}\ngate:", "c.yaml:16: benchmark.threads: must be 1, is 4"),
         ("name: demo", "name: Demo Net", "c.yaml:1: name: must be 1 to 48 lower-case letters, digits, '-' and '_'"),
         ("gate:", "release: {uri: 'http://x'}\ngate:", "c.yaml:16: release.uri: must be of the form s3://bucket/prefix, a bucket being"),
@@ -156,9 +156,13 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
         (
             "digits}",
             "digit}",
-            "c.yaml:2: dataset.source: there is no digit; did you mean 'digits'? give digits, fashion-mnist, a .npz file, a fo",
+            "c.yaml:2: dataset.source: there is no digit; did you mean 'digits'? give digits, fashion-mnist, breast-cancer, diabetes, a ",
         ),
-        ("digits}", "data/x.npz}", "c.yaml:2: dataset.source: there is no data/x.npz; give digits, fashion-mnist, a .npz file"),
+        (
+            "digits}",
+            "data/x.npz}",
+            "c.yaml:2: dataset.source: there is no data/x.npz; give digits, fashion-mnist, breast-cancer, diabetes, a .npz file",
+        ),
         ("digits}", "c.yaml}", "c.yaml:2: dataset.source: c.yaml is neither a .npz file nor a folder"),
         (
             "model: mlp\n  p",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from edgepress.contracts.policy import CostThreshold, ShareThreshold
 from edgepress.errors import ConfigError
 from edgepress_pipelines.config.file import load_config
 from tests.unit.config_files import GOOD, refusal, write
@@ -33,8 +34,8 @@ def test_overrides_reach_every_place(tmp_path: Path) -> None:
     assert config.recipes[0].convert.io == "int8"
     assert config.baseline.train.learning_rate == 5e-4
     assert config.baseline.params == {"hidden": [16, 16]}
-    assert config.gate.size_gzip_bytes.max_ratio == 0.5
-    assert config.gate.accuracy.max_drop == 0.02
+    assert config.gate.threshold("size_gzip_bytes") == CostThreshold(max_ratio=0.5)
+    assert config.gate.threshold("accuracy") == ShareThreshold(max_drop=0.02)
     assert config.dataset.train_examples == 100
 
 

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 from rich.console import Console
 
+from edgepress.contracts.stages import STAGES as PIPELINE_STAGES
 from edgepress.task import TaskEvent
 from edgepress_pipelines.flow.listener import RunListener
-from edgepress_pipelines.flow.parameters import STAGES as PIPELINE_STAGES
 from edgepress_pipelines.flow.plan import PlannedTask
 from edgepress_pipelines.terminal.display import choose_display
 from edgepress_pipelines.terminal.duration import format_duration

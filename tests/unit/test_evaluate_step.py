@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepress.contracts.candidate import TFLITE_NAME, Failure, read_candidate, write_candidate
-from edgepress.contracts.evaluation import read_evaluation
-from edgepress.contracts.json_file import write_json
-from edgepress.device.digest import digest_bytes, digest_file
+from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, Failure, read_candidate, write_candidate
+from edgepress.contracts.evaluation import compare, open_evaluation, read_evaluation
+from edgepress.device.digest import digest_bytes, digest_file, digest_tree
 from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.evaluate.step import evaluate, evaluate_test
 from edgepress.tflite.litert import LiteRTModel, runtime_version
@@ -28,63 +27,93 @@ def dataset(tmp_path: Path) -> Path:
     )
 
 
-@pytest.fixture
-def baseline(tmp_path: Path, dataset: Path) -> Path:
-    """The baseline's evaluation on validation data."""
+def test_an_evaluation_says_what_was_measured_of_what(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = write_model(tmp_path / "baseline", "baseline", "conv_float32")
-    evaluate(
-        recipe="baseline", candidate=model, dataset=dataset, split="validation", reference=None, output=tmp_path / "baseline_evaluation"
-    )
-    return tmp_path / "baseline_evaluation"
-
-
-def test_the_baseline_agrees_with_itself(baseline: Path, dataset: Path, tmp_path: Path) -> None:
-    evaluation = read_evaluation(baseline)
+    evaluate(recipe="baseline", candidate=model, dataset=dataset, split="validation", output=tmp_path / "out")
+    record = read_evaluation(tmp_path / "out")
     labels = np.load(dataset / "validation" / "labels.npy")
-    logits = LiteRTModel.open(tmp_path / "baseline" / TFLITE_NAME).predict({"image": np.load(dataset / "validation/inputs/image.npy")})
-    predictions = np.load(baseline / "predictions.npy")
-    assert predictions.dtype == np.int64
-    np.testing.assert_array_equal(predictions, logits.argmax(axis=1))
-    assert evaluation.metrics is not None
-    assert evaluation.metrics.accuracy == np.mean(predictions == labels)
-    assert (evaluation.metrics.agreement, evaluation.metrics.regressions, evaluation.metrics.corrections) == (1.0, 0, 0)
-    assert (evaluation.metrics.parameters, evaluation.metrics.macs) == (1313, 2724)
-    assert evaluation.metrics.size_bytes == (tmp_path / "baseline" / TFLITE_NAME).stat().st_size
-    assert evaluation.model_digest == digest_file(tmp_path / "baseline" / TFLITE_NAME)
-    assert (evaluation.split, evaluation.runtime, evaluation.labels) == ("validation", runtime_version(), ("label 0", "label 1", "label 2"))
-    assert {value: metrics.count for value, metrics in evaluation.slices["site"].items()} == {"north": 20, "south": 20}
-    assert sum(map(sum, evaluation.confusion)) == COUNT
+    outputs = LiteRTModel.open(model / TFLITE_NAME).predict({"image": np.load(dataset / "validation/inputs/image.npy")})
+    right = outputs.argmax(axis=1) == labels
+    assert (record.recipe, record.artifact, record.task, record.split, record.meaning) == (
+        "baseline",
+        "tflite",
+        "classification",
+        "validation",
+        "logits",
+    )
+    assert (record.runtime, record.examples, record.labels) == (runtime_version(), COUNT, ("label 0", "label 1", "label 2"))
+    assert record.model_digest == digest_file(model / TFLITE_NAME)
+    assert record.metrics["accuracy"] == np.mean(right)
+    assert (record.metrics["parameters"], record.metrics["macs"]) == (1313, 2724)
+    assert record.metrics["size_bytes"] == (model / TFLITE_NAME).stat().st_size
+    assert {value: (metrics.count, metrics.value) for value, metrics in record.slices["site"].items()} == {
+        "north": (20, np.mean(right[::2])),
+        "south": (20, np.mean(right[1::2])),
+    }
+    assert record.metrics["worst_slice_accuracy"] == min(np.mean(right[::2]), np.mean(right[1::2]))
+    assert sum(map(sum, record.confusion)) == COUNT
+    assert capsys.readouterr().out == f"baseline: accuracy {np.mean(right):.4f} on {COUNT} validation examples\n"
 
 
-def test_a_candidate_is_compared_with_the_baseline(baseline: Path, dataset: Path, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "int8", "int8", "conv_int8")
-    evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=baseline, output=tmp_path / "evaluation")
-    evaluation = read_evaluation(tmp_path / "evaluation")
-    expected, got = np.load(baseline / "predictions.npy"), np.load(tmp_path / "evaluation" / "predictions.npy")
-    assert evaluation.metrics is not None
-    assert evaluation.metrics.agreement == np.mean(expected == got)
-    assert 0.8 < evaluation.metrics.agreement <= 1.0
-    assert [layer.dtype for layer in evaluation.layers] == ["int8"] * 5
+def test_an_evaluation_keeps_the_raw_outputs_and_scores_from_which_it_is_compared(dataset: Path, tmp_path: Path) -> None:
+    for recipe, file in (("baseline", "conv_float32"), ("int8", "conv_int8")):
+        model = write_model(tmp_path / recipe, recipe, file)
+        evaluate(recipe=recipe, candidate=model, dataset=dataset, split="validation", output=tmp_path / f"{recipe}.out")
+    baseline, candidate = (open_evaluation(tmp_path / f"{recipe}.out") for recipe in ("baseline", "int8"))
+    images = {"image": np.load(dataset / "validation/inputs/image.npy")}
+    assert baseline.scored is not None
+    assert candidate.scored is not None
+    np.testing.assert_array_equal(candidate.scored.outputs, LiteRTModel.open(tmp_path / "int8" / TFLITE_NAME).predict(images))
+    np.testing.assert_array_equal(
+        candidate.scored.scores, candidate.scored.outputs.argmax(axis=1) == np.load(dataset / "validation/labels.npy")
+    )
+    compared = compare(candidate, baseline)
+    same = candidate.scored.outputs.argmax(axis=1) == baseline.scored.outputs.argmax(axis=1)
+    assert compared["agreement"] == np.mean(same)
+    assert 0.8 < np.mean(same) <= 1.0
+    assert [layer.dtype for layer in candidate.record.layers] == ["int8"] * 5
+
+
+def test_a_regression_of_several_inputs_of_integer_types(tmp_path: Path) -> None:
+    inputs = {"image": np.array([[[0, 4], [4, 0]], [[8, 8], [8, 8]]], np.uint8), "tokens": np.array([[1, 2, 3], [70_000, 0, 0]], np.int32)}
+    labels = np.array([[2.5, 6.0], [8.0, 70_001.0]], np.float32)  # the model gives [2, 6] and [8, 70000]
+    dataset = write_dataset(tmp_path / "dataset", inputs, labels, 2, {}, task="regression")
+    model = write_model(tmp_path / "plain", "plain", "bytes_and_tokens")
+    evaluate(recipe="plain", candidate=model, dataset=dataset, split="train", output=tmp_path / "out")
+    evaluation = open_evaluation(tmp_path / "out")
+    assert (evaluation.record.task, evaluation.record.meaning, evaluation.record.confusion) == ("regression", "values", ())
+    assert evaluation.record.metrics["mean_absolute_error"] == pytest.approx((0.5 + 1.0) / 4)
+    assert evaluation.scored is not None
+    assert evaluation.scored.scores.tolist() == [0.25, 0.5]
+
+
+def test_an_autoencoder_is_scored_by_what_it_fails_to_reconstruct(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The model gives half of its input plus a quarter, so 0.5 is reconstructed exactly and 4.5 misses by 2."""
+    frames = np.stack([np.full((4, 3), value, np.float32) for value in (0.5, 0.5, 4.5)])
+    dataset = write_dataset(tmp_path / "dataset", {"frame": frames}, np.array([0, 0, 1]), 2, {}, task="anomaly_detection")
+    model = write_model(tmp_path / "plain", "plain", "autoencoder")
+    evaluate(recipe="plain", candidate=model, dataset=dataset, split="validation", output=tmp_path / "out")
+    evaluation = open_evaluation(tmp_path / "out")
+    assert evaluation.scored is not None
+    assert (evaluation.scored.outputs.shape, evaluation.scored.scores.tolist()) == ((3, 4, 3), [0.0, 0.0, 4.0])
+    assert evaluation.record.metrics["auc"] == 1.0
+    assert "plain: AUC 1.0000 on 3 validation examples" in capsys.readouterr().out
 
 
 def test_the_nominee_is_evaluated_under_its_own_recipe_on_test_data(dataset: Path, tmp_path: Path) -> None:
-    arguments = {"dataset": dataset, "split": "test"}
-    model = write_model(tmp_path / "baseline", "baseline", "conv_float32")
-    evaluate_test(recipe="baseline", candidate=model, reference=None, output=tmp_path / "reference", **arguments)  # type: ignore[arg-type]
     nominee = write_model(tmp_path / "nominee", "half", "conv_float16")
-    evaluate_test(recipe="nominee", candidate=nominee, reference=tmp_path / "reference", output=tmp_path / "out", **arguments)  # type: ignore[arg-type]
+    evaluate_test(recipe="nominee", candidate=nominee, dataset=dataset, output=tmp_path / "out")
     evaluation = read_evaluation(tmp_path / "out")
     assert (evaluation.recipe, evaluation.split, evaluation.failure) == ("half", "test", None)
 
 
-def test_a_failed_candidate_carries_its_failure_over(baseline: Path, dataset: Path, tmp_path: Path) -> None:
+def test_a_failed_candidate_carries_its_failure_over(dataset: Path, tmp_path: Path) -> None:
     failure = Failure(stage="prune", reason="loss became NaN at step 12")
     model = write_model(tmp_path / "pruned", "pruned", "conv_float32", failure=failure)
-    evaluate(recipe="pruned", candidate=model, dataset=dataset, split="validation", reference=baseline, output=tmp_path / "evaluation")
-    evaluation = read_evaluation(tmp_path / "evaluation")
-    assert evaluation.failure == failure
-    assert evaluation.metrics is None
-    assert evaluation.model_digest is None
+    evaluate(recipe="pruned", candidate=model, dataset=dataset, split="validation", output=tmp_path / "evaluation")
+    evaluation = open_evaluation(tmp_path / "evaluation")
+    assert evaluation.record.failure == failure
+    assert (evaluation.record.metrics, evaluation.record.model_digest, evaluation.scored) == ({}, None, None)
     assert [path.name for path in (tmp_path / "evaluation").iterdir()] == ["evaluation.json"]
 
 
@@ -92,79 +121,87 @@ def test_nan_and_infinity_are_a_failure_with_its_reason(tmp_path: Path) -> None:
     numbers = np.array([[1, 2], [0, 1], [1, 1], [-1, 3]], np.float32)  # log gives -inf and NaN
     dataset = write_dataset(tmp_path / "dataset", {"image": numbers}, np.zeros(4, np.int64), 2, {})
     model = write_model(tmp_path / "log", "log", "not_finite")
-    evaluate(recipe="log", candidate=model, dataset=dataset, split="validation", reference=tmp_path, output=tmp_path / "evaluation")
+    evaluate(recipe="log", candidate=model, dataset=dataset, split="validation", output=tmp_path / "evaluation")
     failure = read_evaluation(tmp_path / "evaluation").failure
-    assert failure is not None
-    assert failure.stage == "evaluate"
-    assert failure.reason == "gives NaN or infinity for 2 of 4 validation examples, the first at index 1"
+    assert failure == Failure(stage="evaluate", reason="gives NaN or infinity for 2 of 4 validation examples, the first at index 1")
+    assert [path.name for path in (tmp_path / "evaluation").iterdir()] == ["evaluation.json"]
+    baseline = write_model(tmp_path / "baseline", "baseline", "not_finite")
     with pytest.raises(ModelError, match="the baseline: gives NaN or infinity"):
-        evaluate(
-            recipe="baseline",
-            candidate=write_model(tmp_path / "baseline", "baseline", "not_finite"),
-            dataset=dataset,
-            split="validation",
-            reference=None,
-            output=tmp_path / "other",
-        )
+        evaluate(recipe="baseline", candidate=baseline, dataset=dataset, split="validation", output=tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 
-def test_a_model_that_does_not_fit_the_dataset_is_a_failure(baseline: Path, dataset: Path, tmp_path: Path) -> None:
-    for file, reason in (
-        ("sparse_float32", "model.tflite: gives 4 values, but the dataset has 3 labels"),
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ("sparse_float32", "model.tflite: gives [4] for an example, but classification on this dataset needs [3]"),
         ("conv_batch_4", "convert with a batch of 1"),
         ("two_inputs", "takes the inputs alpha, zeta, but the dataset has image"),
-    ):
-        model = write_model(tmp_path / file, "odd", file)
-        evaluate(recipe="odd", candidate=model, dataset=dataset, split="validation", reference=baseline, output=tmp_path / f"{file}.out")
-        failure = read_evaluation(tmp_path / f"{file}.out").failure
-        assert failure is not None
-        assert reason in failure.reason
+        ("two_outputs", "model.tflite: has the outputs embedding, logits; build the model with one"),
+    ],
+)
+def test_a_model_that_does_not_fit_the_dataset_is_a_failure(file: str, reason: str, dataset: Path, tmp_path: Path) -> None:
+    model = write_model(tmp_path / file, "odd", file)
+    evaluate(recipe="odd", candidate=model, dataset=dataset, split="validation", output=tmp_path / "out")
+    failure = read_evaluation(tmp_path / "out").failure
+    assert failure is not None
+    assert reason in failure.reason
 
 
-def test_a_file_that_is_not_the_recorded_one_is_refused(baseline: Path, dataset: Path, tmp_path: Path) -> None:
+def test_a_model_of_another_task_is_a_failure(tmp_path: Path) -> None:
+    """The shape fits, and the name of the output says that it is something else."""
+    image = np.zeros((4, 2), np.float32)
+    dataset = write_dataset(tmp_path / "dataset", {"image": image}, np.zeros((4, 2), np.float32), 2, {}, task="regression")
+    model = write_model(tmp_path / "log", "log", "not_finite")
+    evaluate(recipe="log", candidate=model, dataset=dataset, split="validation", output=tmp_path / "out")
+    failure = read_evaluation(tmp_path / "out").failure
+    assert failure is not None
+    assert failure.reason == "model.tflite: its output is called logits, but of regression must be values; convert the model again"
+
+
+def test_a_file_that_is_not_the_recorded_one_is_refused(dataset: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "int8", "int8", "conv_int8")
     with (model / TFLITE_NAME).open("ab") as file:
         file.write(b"\0")
     output = tmp_path / "evaluation"
     with pytest.raises(IntegrityError, match=r"model\.tflite: has digest sha256:.*, but its record says sha256:"):
-        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=baseline, output=output)
+        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", output=output)
     (model / TFLITE_NAME).unlink()
     with pytest.raises(IntegrityError, match=r"model\.tflite: cannot be read"):
-        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=baseline, output=output)
+        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", output=output)
+    with pytest.raises(IntegrityError, match="saved_model: cannot be read"):
+        evaluate(recipe="int8", artifact="saved_model", candidate=model, dataset=dataset, split="validation", output=output)
     assert not output.exists()
 
 
-def test_another_dataset_is_refused(baseline: Path, dataset: Path, tmp_path: Path) -> None:
+def test_another_dataset_is_refused(dataset: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "int8", "int8", "conv_int8")
     write_candidate(model, read_candidate(model).model_copy(update={"dataset_digest": digest_bytes(b"another")}))
     with pytest.raises(IntegrityError, match="was made from dataset"):
-        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=baseline, output=tmp_path / "evaluation")
-
-
-def test_only_the_baselines_evaluation_on_the_same_data_is_a_reference(baseline: Path, dataset: Path, tmp_path: Path) -> None:
-    model = write_model(tmp_path / "int8", "int8", "conv_int8")
-    evaluation = read_evaluation(baseline)
-    for change in ({"recipe": "other"}, {"split": "train"}, {"dataset_digest": digest_bytes(b"another")}):
-        write_json(baseline / "evaluation.json", evaluation.model_copy(update=change))
-        with pytest.raises(IntegrityError, match="give the baseline's evaluation on the same validation data"):
-            evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=baseline, output=tmp_path / "out")
-    write_json(baseline / "evaluation.json", evaluation)
-    np.save(baseline / "predictions.npy", np.zeros(COUNT - 1, np.int64))
-    with pytest.raises(IntegrityError, match="does not hold one prediction for each validation example"):
-        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=baseline, output=tmp_path / "out")
-    with pytest.raises(InputError, match="int8 needs the baseline's evaluation directory"):
-        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=None, output=tmp_path / "out")
+        evaluate(recipe="int8", candidate=model, dataset=dataset, split="validation", output=tmp_path / "evaluation")
 
 
 def test_wrong_arguments_are_named(dataset: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "int8", "int8", "conv_int8")
     with pytest.raises(InputError, match="split: test is neither train nor validation"):
-        evaluate(recipe="int8", candidate=model, dataset=dataset, split="test", reference=None, output=tmp_path / "out")
-    with pytest.raises(InputError, match="split: validation is not test"):
-        evaluate_test(recipe="int8", candidate=model, dataset=dataset, split="validation", reference=None, output=tmp_path / "out")
+        evaluate(recipe="int8", candidate=model, dataset=dataset, split="test", output=tmp_path / "out")
     with pytest.raises(InputError, match=r"recipe: is int4, but .* was made by recipe int8"):
-        evaluate(recipe="int4", candidate=model, dataset=dataset, split="validation", reference=None, output=tmp_path / "out")
+        evaluate(recipe="int4", candidate=model, dataset=dataset, split="validation", output=tmp_path / "out")
+    with pytest.raises(InputError, match="artifact: onnx is none of tflite, saved_model"):
+        evaluate(recipe="int8", artifact="onnx", candidate=model, dataset=dataset, split="validation", output=tmp_path / "out")
+
+
+def test_where_a_runtime_is_missing_the_candidate_is_not_to_blame(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = write_model(tmp_path / "int8", "int8", "conv_int8")
+    (model / SAVED_MODEL_NAME).mkdir()
+    (model / SAVED_MODEL_NAME / "saved_model.pb").write_bytes(b"graph")
+    record = read_candidate(model)
+    artifacts = record.artifacts | {"saved_model": digest_tree(model / SAVED_MODEL_NAME)}
+    write_candidate(model, record.model_copy(update={"artifacts": artifacts}))
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    with pytest.raises(InputError, match="artifact: saved_model needs tensorflow to run, which is not installed here"):
+        evaluate(recipe="int8", artifact="saved_model", candidate=model, dataset=dataset, split="validation", output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_by_hand_it_works_and_loads_no_tensorflow(dataset: Path, tmp_path: Path) -> None:

@@ -16,10 +16,13 @@ def test_every_candidate_and_the_verdict_are_told(tmp_path: Path) -> None:
     for candidate in verdict.candidates:
         failed = candidate.outcome == "failed"
         assert values[telemetry.CANDIDATE_FAILED, candidate.recipe] == failed
-        assert values.get((telemetry.CANDIDATE_ACCURACY, candidate.recipe)) == candidate.metrics.accuracy
-        assert values.get((telemetry.CANDIDATE_SIZE_GZIP, candidate.recipe)) == candidate.metrics.size_gzip_bytes
-        assert ((telemetry.CANDIDATE_SIZE, candidate.recipe) in values) == (not failed)
-    assert (telemetry.CANDIDATE_SIZE, "baseline") in values
+        told_of = {
+            name: values[metric, candidate.recipe] for name, metric in telemetry.CANDIDATE.items() if (metric, candidate.recipe) in values
+        }
+        seconds = {name: value / 1e3 for name, value in candidate.metrics.items() if name.endswith("_ms") and value is not None}
+        assert told_of == {name: value for name, value in candidate.metrics.items() if value is not None} | seconds
+        assert bool(told_of) == (not failed)
+    assert (telemetry.CANDIDATE["size_bytes"], "baseline") in values
     assert (telemetry.CANDIDATE_FAILED, "baseline") not in values
     assert Figure(telemetry.GATE_PASSED, 1.0, None) in told.figures
     assert Figure(telemetry.GATE_INCONCLUSIVE, 0.0, None) in told.figures

@@ -5,17 +5,23 @@ from typing import Any
 import pytest
 
 from edgepress.contracts.candidate import CandidateRecord, Failure
+from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.nomination import Nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
-from edgepress.contracts.verdict import CandidateVerdict, HardwareStatement, Metrics, Verdict
+from edgepress.contracts.verdict import CandidateVerdict, HardwareStatement, Verdict
 from edgepress.device.digest import digest_bytes
 from edgepress.gate.judge import Evidence, judge_nominee
 from edgepress.gate.measurement import FoundModel
-from tests.unit.sample_run import BASELINE_MODEL, DATASET_DIGEST, MODELS, POLICY, benchmark_of, evaluation_of, tflite_of
+from edgepress.tasks.registry import TASKS, metrics_of
+from tests.unit.sample_run import BASELINE_MODEL, DATASET_DIGEST, MODELS, POLICY, benchmark_of, opened_evaluation_of, tflite_of
 
 INT8 = MODELS[1]
 DIGEST = digest_bytes(tflite_of(INT8))
 OTHER = digest_bytes(b"other")
+
+
+def changed(evaluation: OpenedEvaluation, **change: object) -> OpenedEvaluation:
+    return replace(evaluation, record=evaluation.record.model_copy(update=change))
 
 
 def evidence(policy: GateSettings = POLICY) -> Evidence:
@@ -23,18 +29,18 @@ def evidence(policy: GateSettings = POLICY) -> Evidence:
     return Evidence(
         nomination=Nomination(
             nominee="int8",
-            nominee_digest=DIGEST,
-            baseline_digest=digest_bytes(tflite_of(BASELINE_MODEL)),
+            nominee_artifacts={"tflite": DIGEST},
+            baseline_artifacts={"tflite": digest_bytes(tflite_of(BASELINE_MODEL))},
             dataset_digest=DATASET_DIGEST,
             policy_digest=policy_digest(policy),
             hardware=HardwareStatement.of(benchmark.hardware),
-            candidates=(CandidateVerdict(recipe="int8", outcome="nominated", model_digest=DIGEST, reasons=(), metrics=Metrics()),),
+            candidates=(CandidateVerdict(recipe="int8", outcome="nominated", model_digest=DIGEST, reasons=(), metrics={}),),
         ),
         nominee=FoundModel(
-            record=CandidateRecord(recipe="int8", dataset_digest=DATASET_DIGEST, tflite_digest=DIGEST), tflite_digest=DIGEST
+            record=CandidateRecord(recipe="int8", dataset_digest=DATASET_DIGEST, artifacts={"tflite": DIGEST}), artifacts={"tflite": DIGEST}
         ),
-        nominee_evaluation=evaluation_of(INT8, "test").model_copy(update={"recipe": "nominee"}),
-        baseline_evaluation=evaluation_of(BASELINE_MODEL, "test"),
+        nominee_evaluation=changed(opened_evaluation_of(INT8, "test"), recipe="nominee"),
+        baseline_evaluation=opened_evaluation_of(BASELINE_MODEL, "test"),
         benchmark=benchmark,
     )
 
@@ -54,18 +60,15 @@ def keys_of(value: Any, prefix: str = "") -> set[str]:
 
 def test_verdict_has_the_fixed_format() -> None:
     expected = {
-        *("schema_version", "outcome", "nominee", "dataset_digest", "test_split_uses", "champion"),
+        *("schema_version", "outcome", "task", "nominee", "dataset_digest", "test_split_uses", "champion"),
         *("hardware", "hardware.class", "hardware.cpu", "hardware.runtime", "hardware.threads"),
         *("candidates", "candidates.recipe", "candidates.outcome", "candidates.model_digest", "candidates.reasons", "candidates.metrics"),
         *("targets", "targets.channel", "targets.artifact", "targets.digest", "targets.policy_digest", "targets.outcome"),
         *("targets.metrics", "targets.checks", "targets.checks.name", "targets.checks.observed", "targets.checks.interval"),
         *("targets.checks.threshold", "targets.checks.outcome", "targets.checks.reason", "baseline", "baseline.metrics"),
     }
-    metrics = {
-        *("accuracy", "accuracy_drop", "agreement", "size_bytes", "size_gzip_bytes", "latency_p50_ms", "latency_p95_ms"),
-        *("latency_p99_ms", "latency_ratio", "parameters", "macs", "sparsity"),
-    }
-    expected |= {f"{owner}.metrics.{metric}" for owner in ("candidates", "targets", "baseline") for metric in metrics}
+    metrics = {metric.name for metric in metrics_of(TASKS["classification"])}
+    expected |= {f"{owner}.metrics.{metric}" for owner in ("targets", "baseline") for metric in metrics}
     assert keys_of(judge(evidence()).model_dump(mode="json")) == expected
 
 
@@ -85,8 +88,8 @@ def test_pass() -> None:
     assert [check["name"] for check in target["checks"]] == [
         "accuracy.min",
         "accuracy.max_drop",
-        "latency_p50_ms.max_ratio",
         "size_gzip_bytes.max_ratio",
+        "latency_p50_ms.max_ratio",
     ]
     assert plain["baseline"]["metrics"]["accuracy"] == BASELINE_MODEL.test_accuracy
     assert plain["champion"] is None
@@ -109,18 +112,18 @@ def test_no_threshold_rejects() -> None:
 
 def test_nobody_nominated_rejects_without_a_target() -> None:
     given = evidence()
-    verdict = judge(replace(given, nomination=given.nomination.model_copy(update={"nominee": None, "nominee_digest": None})))
+    verdict = judge(replace(given, nomination=given.nomination.model_copy(update={"nominee": None, "nominee_artifacts": {}})))
     assert (verdict.outcome, verdict.nominee, verdict.targets) == ("rejected", None, ())
-    assert verdict.baseline.metrics.accuracy == BASELINE_MODEL.test_accuracy
+    assert verdict.baseline.metrics["accuracy"] == BASELINE_MODEL.test_accuracy
 
 
 def evaluated(part: str, **change: object) -> Evidence:
     given = evidence()
     match part:
         case "nominee":
-            return replace(given, nominee_evaluation=given.nominee_evaluation.model_copy(update=change))
+            return replace(given, nominee_evaluation=changed(given.nominee_evaluation, **change))
         case "baseline":
-            return replace(given, baseline_evaluation=given.baseline_evaluation.model_copy(update=change))
+            return replace(given, baseline_evaluation=changed(given.baseline_evaluation, **change))
         case "nomination":
             return replace(given, nomination=given.nomination.model_copy(update=change))
     raise AssertionError(part)
@@ -132,18 +135,24 @@ FAULTS = {
     "evaluation of another dataset": (evaluated("nominee", dataset_digest=OTHER), [OTHER, DATASET_DIGEST]),
     "evaluation of validation data": (evaluated("nominee", split="validation"), ["validation split", "test split"]),
     "evaluation failed": (evaluated("nominee", failure=FAILURE), ["the interpreter refused it"]),
-    "evaluation is empty": (evaluated("nominee", metrics=None), ["no metrics"]),
-    "another file than nominated": (evaluated("nomination", nominee_digest=OTHER), [OTHER, DIGEST]),
+    "evaluation is empty": (evaluated("nominee", metrics={}), ["no metrics"]),
+    "another file than nominated": (evaluated("nomination", nominee_artifacts={"tflite": OTHER}), [OTHER, DIGEST]),
     "another recipe than nominated": (evaluated("nomination", nominee="float16"), ["float16", "int8"]),
     "another policy": (evaluated("nomination", policy_digest=OTHER), [OTHER, policy_digest(POLICY)]),
-    "another baseline": (evaluated("nomination", baseline_digest=OTHER), [OTHER, digest_bytes(tflite_of(BASELINE_MODEL))]),
-    "no baseline file": (evaluated("nomination", baseline_digest=None), ["None"]),
+    "another baseline": (evaluated("nomination", baseline_artifacts={"tflite": OTHER}), [OTHER, digest_bytes(tflite_of(BASELINE_MODEL))]),
+    "no baseline file": (evaluated("nomination", baseline_artifacts={}), ["None"]),
     "baseline on validation data": (evaluated("baseline", split="validation"), ["validation split"]),
     "baseline of another dataset": (evaluated("baseline", dataset_digest=OTHER), [OTHER]),
     "baseline failed": (evaluated("baseline", failure=FAILURE), ["the baseline failed"]),
     "baseline is somebody else": (evaluated("baseline", recipe="int8"), ["not of the baseline"]),
-    "file swapped": (replace(evidence(), nominee=FoundModel(evidence().nominee.record, OTHER)), [OTHER, DIGEST]),
-    "file gone": (replace(evidence(), nominee=FoundModel(evidence().nominee.record, None)), ["there is no model.tflite"]),
+    "file swapped": (replace(evidence(), nominee=FoundModel(evidence().nominee.record, {"tflite": OTHER})), [OTHER, DIGEST]),
+    "file gone": (replace(evidence(), nominee=FoundModel(evidence().nominee.record, {})), ["there is no tflite file"]),
+    "another artifact beside it": (
+        replace(evidence(), nominee=FoundModel(evidence().nominee.record, {"tflite": DIGEST, "saved_model": OTHER})),
+        [f"saved_model has digest {OTHER}"],
+    ),
+    "evaluation of other examples": (evaluated("nominee", split_digest=OTHER), [OTHER]),
+    "evaluation of another artifact": (evaluated("nominee", artifact="saved_model"), ["saved_model"]),
     "nominee not benchmarked": (replace(evidence(), benchmark=benchmark_of([BASELINE_MODEL])), ["0 times"]),
     "baseline not benchmarked": (replace(evidence(), benchmark=benchmark_of([INT8])), ["measured nothing as the baseline"]),
     "benchmarked twice": (replace(evidence(), benchmark=benchmark_of([BASELINE_MODEL, INT8, INT8])), ["2 times"]),
@@ -157,7 +166,7 @@ def test_evidence_that_does_not_fit_rejects(fault: str) -> None:
     assert verdict.outcome == "rejected"
     (target,) = verdict.targets
     assert target.outcome == "rejected"
-    assert target.metrics == Metrics()
+    assert target.metrics == {}
     reasons = " ".join(check.reason for check in target.checks)
     assert all(name in reasons for name in named), reasons
     Verdict.model_validate_json(verdict.model_dump_json())

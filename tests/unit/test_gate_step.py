@@ -61,7 +61,7 @@ def test_nominate_then_judge(tmp_path: Path) -> None:
     assert nominee.recipe == "pruned-int8"
     assert digest_tree(out / "nominee") == digest_tree(tmp_path / "candidate-pruned-int8")
     nomination = read_nomination(out / "nomination")
-    assert (nomination.nominee, nomination.nominee_digest) == ("pruned-int8", nominee.tflite_digest)
+    assert (nomination.nominee, nomination.nominee_artifacts) == ("pruned-int8", nominee.artifacts)
     assert judge_run(run, out) == "passed"
     verdict = read_verdict(out / "verdict-run-1")
     assert (verdict.outcome, verdict.nominee, verdict.test_split_uses) == ("passed", "pruned-int8", 1)

@@ -4,13 +4,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgepress.contracts.policy import GateSettings
-from edgepress.contracts.verdict import Metrics
+from edgepress.contracts.metrics import Metrics
+from edgepress.contracts.policy import GateSettings, threshold_type
+from edgepress.gate.thresholds import RULES as EVERY_RULE
 from edgepress.gate.thresholds import Rule, Threshold, check_threshold, thresholds_of
+from edgepress.tasks.registry import METRICS
 
-BASELINE = Metrics(
-    accuracy=0.91, size_bytes=1000, size_gzip_bytes=800, latency_p50_ms=0.5, latency_p95_ms=0.8, latency_ratio=1.0, accuracy_drop=0.0
-)
+BASELINE: Metrics = {
+    "accuracy": 0.91,
+    "size_bytes": 1000,
+    "size_gzip_bytes": 800,
+    "latency_p50_ms": 0.5,
+    "latency_p95_ms": 0.8,
+    "latency_ratio": 1.0,
+    "accuracy_drop": 0.0,
+    "mean_absolute_error": 2.0,
+}
 COSTS = ("latency_p50_ms", "latency_p95_ms", "size_bytes", "size_gzip_bytes")
 RULES: tuple[tuple[str, Rule], ...] = (
     ("accuracy", "min"),
@@ -20,28 +29,35 @@ RULES: tuple[tuple[str, Rule], ...] = (
 )
 
 
+def threshold_of(metric: str, rule: Rule, bound: float) -> Threshold:
+    return Threshold(METRICS[metric], rule, bound)
+
+
 def metrics(**values: float | None) -> Metrics:
     """Metrics without validation, so that NaN and infinity get in as they would past any other guard."""
-    return BASELINE.model_copy(update=values)
+    return BASELINE | values
 
 
 @pytest.mark.parametrize(
     ("threshold", "values", "observed", "outcome"),
     [
-        (Threshold("accuracy", "min", 0.9), {"accuracy": 0.9}, 0.9, "passed"),
-        (Threshold("accuracy", "min", 0.9), {"accuracy": 0.8999}, 0.8999, "rejected"),
+        (threshold_of("accuracy", "min", 0.9), {"accuracy": 0.9}, 0.9, "passed"),
+        (threshold_of("accuracy", "min", 0.9), {"accuracy": 0.8999}, 0.8999, "rejected"),
         # 0.91 - 0.90 is 0.010000000000000009 in binary floating point; the bound is inclusive all the same.
-        (Threshold("accuracy", "max_drop", 0.01), {"accuracy": 0.90}, 0.01, "passed"),
-        (Threshold("accuracy", "max_drop", 0.01), {"accuracy": 0.8999}, 0.0101, "rejected"),
-        (Threshold("accuracy", "max_drop", 0.0), {"accuracy": 0.92}, -0.01, "passed"),
-        (Threshold("size_bytes", "max", 300.0), {"size_bytes": 300}, 300.0, "passed"),
-        (Threshold("size_bytes", "max", 300.0), {"size_bytes": 301}, 301.0, "rejected"),
-        (Threshold("size_gzip_bytes", "max_ratio", 0.3), {"size_gzip_bytes": 240}, 0.3, "passed"),
-        (Threshold("size_gzip_bytes", "max_ratio", 0.3), {"size_gzip_bytes": 241}, 0.30125, "rejected"),
-        (Threshold("latency_p95_ms", "max_ratio", 0.5), {"latency_p95_ms": 0.4}, 0.5, "passed"),
+        (threshold_of("accuracy", "max_drop", 0.01), {"accuracy": 0.90}, 0.01, "passed"),
+        (threshold_of("accuracy", "max_drop", 0.01), {"accuracy": 0.8999}, 0.0101, "rejected"),
+        (threshold_of("accuracy", "max_drop", 0.0), {"accuracy": 0.92}, -0.01, "passed"),
+        (threshold_of("size_bytes", "max", 300.0), {"size_bytes": 300}, 300.0, "passed"),
+        (threshold_of("size_bytes", "max", 300.0), {"size_bytes": 301}, 301.0, "rejected"),
+        (threshold_of("size_gzip_bytes", "max_ratio", 0.3), {"size_gzip_bytes": 240}, 0.3, "passed"),
+        (threshold_of("size_gzip_bytes", "max_ratio", 0.3), {"size_gzip_bytes": 241}, 0.30125, "rejected"),
+        (threshold_of("latency_p95_ms", "max_ratio", 0.5), {"latency_p95_ms": 0.4}, 0.5, "passed"),
         # The paired ratio decides, not the quotient of two medians (0.4 / 0.5).
-        (Threshold("latency_p50_ms", "max_ratio", 0.9), {"latency_p50_ms": 0.4, "latency_ratio": 0.95}, 0.95, "rejected"),
-        (Threshold("latency_p50_ms", "max", 0.4), {"latency_p50_ms": 0.4}, 0.4, "passed"),
+        (threshold_of("latency_p50_ms", "max_ratio", 0.9), {"latency_p50_ms": 0.4, "latency_ratio": 0.95}, 0.95, "rejected"),
+        (threshold_of("latency_p50_ms", "max", 0.4), {"latency_p50_ms": 0.4}, 0.4, "passed"),
+        (threshold_of("mean_absolute_error", "max_rise", 0.1), {"mean_absolute_error": 2.1}, 0.1, "passed"),
+        (threshold_of("mean_absolute_error", "max_rise", 0.1), {"mean_absolute_error": 2.11}, 0.11, "rejected"),
+        (threshold_of("mean_absolute_error", "max_rise", 0.0), {"mean_absolute_error": 1.9}, -0.1, "passed"),
     ],
 )
 def test_bounds_are_inclusive(threshold: Threshold, values: dict[str, float], observed: float, outcome: str) -> None:
@@ -53,27 +69,31 @@ def test_bounds_are_inclusive(threshold: Threshold, values: dict[str, float], ob
 @pytest.mark.parametrize(
     ("threshold", "values", "reason"),
     [
-        (Threshold("accuracy", "min", 0.9), {"accuracy": 0.8999}, "accuracy 0.8999 is below the minimum 0.9"),
-        (Threshold("accuracy", "min", 0.9), {"accuracy": 0.89999999}, "accuracy 0.89999999 is below the minimum 0.9"),
+        (threshold_of("accuracy", "min", 0.9), {"accuracy": 0.8999}, "accuracy 0.8999 is below the minimum 0.9"),
+        (threshold_of("accuracy", "min", 0.9), {"accuracy": 0.89999999}, "accuracy 0.89999999 is below the minimum 0.9"),
         (
-            Threshold("accuracy", "max_drop", 1e-05),
+            threshold_of("accuracy", "max_drop", 1e-05),
             {"accuracy": 0.9},
             "accuracy is 0.01 below the baseline's, more than the largest drop 0.00001",
         ),
         (
-            Threshold("accuracy", "max_drop", 0.01),
+            threshold_of("accuracy", "max_drop", 0.01),
             {"accuracy": 0.92},
             "accuracy is 0.01 above the baseline's, within the largest drop 0.01",
         ),
-        (Threshold("size_bytes", "max", 100_000.0), {"size_bytes": 316_228}, "file size 316,228 bytes exceeds the maximum 100,000 bytes"),
-        (Threshold("latency_p95_ms", "max", 0.5), {"latency_p95_ms": 0.467}, "p95 latency 0.467 ms is within the maximum 0.5 ms"),
         (
-            Threshold("size_gzip_bytes", "max_ratio", 0.3),
+            threshold_of("size_bytes", "max", 100_000.0),
+            {"size_bytes": 316_228},
+            "file size 316,228 bytes exceeds the maximum 100,000 bytes",
+        ),
+        (threshold_of("latency_p95_ms", "max", 0.5), {"latency_p95_ms": 0.467}, "p95 latency 0.467 ms is within the maximum 0.5 ms"),
+        (
+            threshold_of("size_gzip_bytes", "max_ratio", 0.3),
             {"size_gzip_bytes": 400},
             "gzip size is 0.5 of the baseline's, above the maximum 0.3",
         ),
-        (Threshold("accuracy", "min", 0.9), {"accuracy": None}, "accuracy was not measured"),
-        (Threshold("accuracy", "min", 0.9), {"accuracy": math.nan}, "accuracy is nan, which is not a number to compare"),
+        (threshold_of("accuracy", "min", 0.9), {"accuracy": None}, "accuracy was not measured"),
+        (threshold_of("accuracy", "min", 0.9), {"accuracy": math.nan}, "accuracy is nan, which is not a number to compare"),
     ],
 )
 def test_reason_is_a_sentence(threshold: Threshold, values: dict[str, float | None], reason: str) -> None:
@@ -83,7 +103,7 @@ def test_reason_is_a_sentence(threshold: Threshold, values: dict[str, float | No
 @pytest.mark.parametrize("zero", [0, 0.0, -1.0])
 @pytest.mark.parametrize("cost", COSTS)
 def test_baseline_of_zero_has_no_ratio(cost: str, zero: float) -> None:
-    check = check_threshold(Threshold(cost, "max_ratio", 1e9), BASELINE, metrics(**{cost: zero}))
+    check = check_threshold(threshold_of(cost, "max_ratio", 1e9), BASELINE, metrics(**{cost: zero}))
     assert check.outcome == "rejected"
     assert "no ratio" in check.reason
 
@@ -96,8 +116,8 @@ def test_baseline_of_zero_has_no_ratio(cost: str, zero: float) -> None:
 )
 @settings(deadline=None)
 def test_missing_or_non_finite_never_passes(rule: tuple[str, Rule], bound: float, broken: float | None, where: str) -> None:
-    threshold = Threshold(*rule, bound)
-    bad = metrics(**{threshold.metric: broken})
+    threshold = threshold_of(*rule, bound)
+    bad = metrics(**{threshold.metric.name: broken})
     if where == "model":
         check = check_threshold(threshold, bad, BASELINE)
     elif threshold.rule in ("min", "max"):
@@ -111,13 +131,13 @@ def test_missing_or_non_finite_never_passes(rule: tuple[str, Rule], bound: float
 
 @given(broken=st.sampled_from([None, math.nan, math.inf]))
 def test_missing_paired_ratio_never_passes(broken: float | None) -> None:
-    assert check_threshold(Threshold("latency_p50_ms", "max_ratio", 1e9), metrics(latency_ratio=broken), BASELINE).outcome == "rejected"
+    assert check_threshold(threshold_of("latency_p50_ms", "max_ratio", 1e9), metrics(latency_ratio=broken), BASELINE).outcome == "rejected"
 
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("bound", [math.nan, math.inf, -math.inf])
 def test_non_finite_bound_never_passes(rule: tuple[str, Rule], bound: float) -> None:
-    assert check_threshold(Threshold(*rule, bound), BASELINE, BASELINE).outcome == "rejected"
+    assert check_threshold(threshold_of(*rule, bound), BASELINE, BASELINE).outcome == "rejected"
 
 
 @given(
@@ -133,8 +153,8 @@ def test_loosening_never_turns_a_pass_into_a_rejection(
 ) -> None:
     metric, kind = rule
     observed = metrics(accuracy=accuracy, latency_ratio=cost / 0.5, **dict.fromkeys(COSTS, cost))
-    tight = Threshold(metric, kind, bound)
-    loose = Threshold(metric, kind, bound - slack if kind == "min" else bound + slack)
+    tight = threshold_of(metric, kind, bound)
+    loose = threshold_of(metric, kind, bound - slack if kind == "min" else bound + slack)
     if check_threshold(tight, observed, BASELINE).outcome == "passed":
         assert check_threshold(loose, observed, BASELINE).outcome == "passed"
 
@@ -145,26 +165,27 @@ def test_drop_of_exactly_the_bound_passes_for_every_count(correct: int, lost: in
     baseline = (correct + lost) / 10_000
     if baseline > 1:
         return
-    threshold = Threshold("accuracy", "max_drop", lost / 10_000)
+    threshold = threshold_of("accuracy", "max_drop", lost / 10_000)
     assert check_threshold(threshold, metrics(accuracy=correct / 10_000), metrics(accuracy=baseline)).outcome == "passed"
 
 
-def test_thresholds_come_in_the_order_of_the_policy() -> None:
+def test_thresholds_come_in_the_order_of_the_metrics() -> None:
     policy = GateSettings.model_validate_json(
         '{"accuracy": {"max_drop": 0.01, "min": 0.9}, "size_gzip_bytes": {"max_ratio": 0.3}, "latency_p50_ms": {"max": 1}}'
     )
     assert [threshold.name for threshold in thresholds_of(policy)] == [
         "accuracy.min",
         "accuracy.max_drop",
-        "latency_p50_ms.max",
         "size_gzip_bytes.max_ratio",
+        "latency_p50_ms.max",
     ]
     assert thresholds_of(GateSettings()) == ()
 
 
-@pytest.mark.parametrize("metric", [name for name in GateSettings.model_fields if name != "objective"])
+@pytest.mark.parametrize("metric", METRICS)
 def test_every_threshold_group_of_the_policy_is_enforced(metric: str) -> None:
-    rules = ("min", "max_drop") if metric == "accuracy" else ("max", "max_ratio")
+    rules = threshold_type(METRICS[metric]).model_fields
+    assert set(rules) <= set(EVERY_RULE)
     for rule in rules:
         policy = GateSettings.model_validate_json(f'{{"{metric}": {{"{rule}": 0.5}}}}')
         assert policy.has_threshold()

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from edgepress.contracts.config import DatasetSettings
 from edgepress.contracts.dataset import MANIFEST_NAME, open_dataset, verify_dataset
 from edgepress.errors import DataError, IntegrityError
-from edgepress.ingest.content import CHUNK_BYTES, Examples, as_float32
+from edgepress.ingest.content import CHUNK_BYTES, Examples, as_model_input
 from edgepress.ingest.step import IngestResult, ingest
 
 
@@ -115,7 +115,7 @@ def test_examples_are_converted_in_bounded_chunks() -> None:
 @settings(deadline=None)
 @given(hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=4, max_side=5)))
 def test_pixels_become_fractions_and_keep_their_order(pixels: np.ndarray) -> None:
-    values = as_float32(pixels)
+    values = as_model_input(pixels, "unit")
     assert values.dtype == np.float32
     assert values.flags.c_contiguous
     assert values.shape == ((*pixels.shape, 1) if pixels.ndim == 3 else pixels.shape)

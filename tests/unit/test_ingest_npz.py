@@ -267,4 +267,6 @@ def test_files_that_are_no_archives(tmp_path: Path) -> None:
     assert "cannot be read" in error_of(tmp_path / "encrypted.npz")
     assert "there is no such file or folder" in error_of(tmp_path / "absent.npz")
     (tmp_path / "table.csv").write_text("1,2")
-    assert "is not a kind of file that can be read; use digits, fashion-mnist, a .npz file" in error_of(tmp_path / "table.csv")
+    assert "is not a kind of file that can be read; use digits, fashion-mnist, breast-cancer, diabetes, a .npz file" in error_of(
+        tmp_path / "table.csv"
+    )

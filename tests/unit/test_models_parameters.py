@@ -1,20 +1,24 @@
 """Parameters of built-in architectures."""
 
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgepress.contracts.stages import BuiltinModel, ModelChoice
+from edgepress.contracts.builtin_models import BUILTIN_MODELS, BuiltinModel, ModelChoice, ResNet8Params
 from edgepress.errors import ModelError
-from edgepress.models.parameters import PARAMS, ResNet8Params, check_params
+from edgepress.models.parameters import check_params
+from edgepress.tasks.registry import TASKS
 
 
 def test_every_builtin_model_has_parameters_with_defaults() -> None:
-    assert set(PARAMS) == set(get_args(BuiltinModel))
-    for model in get_args(BuiltinModel):
-        check_params(ModelChoice(model=model))
+    for model, builtin in BUILTIN_MODELS.items():
+        assert isinstance(check_params(ModelChoice(model=model)), builtin.params)
+
+
+def test_every_task_has_a_builtin_model() -> None:
+    assert {task for builtin in BUILTIN_MODELS.values() for task in builtin.tasks} == set(TASKS)
 
 
 @given(width=st.integers(1, 256), stem_stride=st.sampled_from([1, 2]))

@@ -24,7 +24,7 @@ def without_comments(text: str) -> list[str]:
 def test_a_task_of_a_recipe_adds_to_its_own_group(monkeypatch: pytest.MonkeyPatch) -> None:
     with answering_server(200) as gateway:
         monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
-        assert push_metrics(IDENTITY, ENDED, [Figure(telemetry.TASK_VALIDATION_ACCURACY, 0.5, None)]) is None
+        assert push_metrics(IDENTITY, ENDED, [Figure(telemetry.TASK_VALIDATION["accuracy"], 0.5, None)]) is None
     [(method, path, body)] = gateway.seen
     assert method == "POST"  # adds; PUT would remove what this task did not tell
     assert path == "/metrics/job/edgepress/pipeline/digits/recipe/int8/task/prune"
@@ -40,7 +40,8 @@ def test_a_task_of_a_recipe_adds_to_its_own_group(monkeypatch: pytest.MonkeyPatc
 def test_a_task_of_the_run_tells_of_each_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     identity = TaskIdentity(task="benchmark", recipe=None, pipeline="digits", run_id="r1")
     failed = ENDED.model_copy(update={"task": "benchmark", "recipe": None, "state": "failed"})
-    figures = [Figure(telemetry.CANDIDATE_LATENCY_P50, 0.001, "int8"), Figure(telemetry.CANDIDATE_LATENCY_P50, 0.002, "baseline")]
+    latency = telemetry.CANDIDATE["latency_p50_ms"]
+    figures = [Figure(latency, 0.001, "int8"), Figure(latency, 0.002, "baseline")]
     with answering_server(202) as gateway:
         monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
         assert push_metrics(identity, failed, figures) is None
@@ -95,7 +96,7 @@ def test_figures_are_heard_only_while_a_task_runs() -> None:
     tell_figure(telemetry.RELEASE, 1.0)
     with listening() as told:
         tell_figure(telemetry.RELEASE, 2.0)
-        tell_figure(telemetry.CANDIDATE_ACCURACY, float("nan"), recipe="int8")
+        tell_figure(telemetry.CANDIDATE["accuracy"], float("nan"), recipe="int8")
     tell_figure(telemetry.RELEASE, 3.0)
     assert told.figures == [Figure(telemetry.RELEASE, 2.0, None)]
 

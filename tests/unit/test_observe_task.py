@@ -31,7 +31,7 @@ from edgepress.task import enter_run, task, tell_candidate_failed, tell_figure
 def prune(*, recipe, how):
     print("the step prints")
     ctypes.CDLL(None).puts(b'{"a library": "prints"}')
-    tell_figure(telemetry.TASK_VALIDATION_ACCURACY, 0.75)
+    tell_figure(telemetry.TASK_VALIDATION["accuracy"], 0.75)
     if how == "candidate fails":
         tell_candidate_failed("it diverged")
     if how == "fails":

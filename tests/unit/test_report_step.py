@@ -174,7 +174,7 @@ def test_nobody_nominated(tmp_path: Path) -> None:
     assert "int8: accuracy 0.9204 is below the minimum 0.99." in page.text
     assert "Nothing was nominated, so no candidate was judged on test data." in page.text
     assert "Confusion on validation data" in page.text
-    assert page.text.count("Nothing was nominated; this is the most accurate candidate.") == 2
+    assert page.text.count("Nothing was nominated; this is the best candidate by accuracy.") == 2
 
 
 def test_every_bounded_cost_has_its_chart(tmp_path: Path) -> None:

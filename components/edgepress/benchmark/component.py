@@ -1,4 +1,4 @@
-"""KFP declaration of the latency benchmark."""
+"""KFP declaration of the benchmark."""
 
 from kfp import dsl
 
@@ -9,12 +9,13 @@ from edgepress import images
 def benchmark(
     context: str,
     settings: str,
+    artifact: str,
     baseline: dsl.Input[dsl.Model],
     candidates: dsl.Input[list[dsl.Model]],
     dataset: dsl.Input[dsl.Dataset],
     measurements: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Measure the latency of all candidates and the baseline, interleaved in one process."""
+    """Measure the latency and peak memory of one artifact of all candidates and the baseline."""
     from pathlib import Path
 
     from edgepress.benchmark.step import benchmark
@@ -24,6 +25,7 @@ def benchmark(
     enter_run(context)
     benchmark(
         settings=BenchmarkSettings.model_validate_json(settings),
+        artifact=artifact,
         baseline=Path(baseline.path),
         candidates=[Path(candidate.path) for candidate in candidates],
         dataset=dataset.metadata["address"],

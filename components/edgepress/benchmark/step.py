@@ -1,7 +1,9 @@
-"""The step ``benchmark``: the latency of all candidates and the baseline, on this machine."""
+"""The step ``benchmark``: the latency and peak memory of all candidates and the baseline, on this machine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,57 +11,81 @@ from numpy.typing import NDArray
 from edgepress.benchmark.affinity import pinned_to_fastest_core
 from edgepress.benchmark.exclusive import MACHINE_LOCK, exclusive
 from edgepress.benchmark.hardware import describe_hardware
+from edgepress.benchmark.peak_memory import measure_peak_memory
 from edgepress.benchmark.protocol import Subject, measure
 from edgepress.benchmark.summary import percentile_ms, ratio_to_baseline
-from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, read_candidate
+from edgepress.contracts.candidate import ARTIFACT_PATHS, BASELINE, ArtifactKind, CandidateRecord, read_candidate
 from edgepress.contracts.config import BenchmarkSettings
 from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
 from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
-from edgepress.device.digest import digest_bytes
 from edgepress.device.files import new_directory
 from edgepress.errors import InputError, IntegrityError, ModelError
+from edgepress.runtimes.artifact import Artifact, artifact_kind, read_recorded
+from edgepress.runtimes.registry import open_artifact, runtime_version
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.task import task, tell_figure
-from edgepress.telemetry import CANDIDATE_LATENCY_P50, CANDIDATE_LATENCY_P95
+from edgepress.task import task
 
 _EXAMPLES = 64
 """Real inputs that invocations cycle through: enough to vary data-dependent work, few enough to hold for every model."""
 
+Inputs = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A model under measurement, and how it is run."""
+
+    artifact: Artifact
+    subject: Subject
+
 
 @task("benchmark")
-def benchmark(*, settings: BenchmarkSettings, baseline: Path, candidates: list[Path], dataset: DatasetAddress, output: Path) -> None:
-    """Measure the latency of all candidates and the baseline, interleaved in one process and one thread.
+def benchmark(
+    *,
+    settings: BenchmarkSettings,
+    artifact: str = "tflite",
+    baseline: Path,
+    candidates: list[Path],
+    dataset: DatasetAddress,
+    output: Path,
+) -> None:
+    """Measure one artifact of all candidates and of the baseline: latency, interleaved in one process and one thread, and peak memory.
 
     p50, p95 and p99 are percentiles over all counted invocations of a model, rounds x invocations_per_round of them (1,500 by default);
-    p99 is left out below 1,000. Inputs are examples of the validation split. A candidate that failed, or that LiteRT cannot run, is
-    absent from the result. Only one benchmark runs on a machine at a time; another one waits.
+    p99 is left out below 1,000. Peak memory is that of a process of its own. Inputs are examples of the validation split. A candidate that
+    failed, or that its runtime cannot run, is absent from the result. Only one benchmark runs on a machine at a time; another one waits.
 
     Args:
         settings: the latency protocol.
+        artifact: tflite or saved_model.
         baseline: the baseline's candidate directory, after convert.
         candidates: a candidate directory, after convert.
         dataset: dataset directory, or its address in an object store.
         output: directory to write benchmark.json into.
     """
+    kind = artifact_kind(artifact)
     opened = fetch_dataset(dataset)
     records = [_read(path, opened) for path in (baseline, *candidates)]
     _check_names(records, candidates)
+    inputs = {name: array[:_EXAMPLES] for name, array in opened.split("validation").inputs.items()}
     models = [
-        (record, subject)
+        model
         for record, path in zip(records, (baseline, *candidates), strict=True)
-        if (subject := _open(record, path / TFLITE_NAME, opened, settings.threads)) is not None
+        if (model := _open(record, path, kind, inputs, settings.threads)) is not None
     ]
     with exclusive(MACHINE_LOCK), pinned_to_fastest_core(settings.pin_to_core) as core:
-        hardware = _describe(settings, core)
+        hardware = _describe(settings, kind, core)
         invocations = settings.rounds * settings.invocations_per_round
         print(f"benchmark: {len(models)} models, {invocations} invocations each, on {hardware.cpu}", flush=True)
-        durations_ns = measure([subject for _, subject in models], settings, report=lambda line: print(line, flush=True))
-    latencies = _summarise([record for record, _ in models], durations_ns)
+        durations_ns = measure([model.subject for model in models], settings, report=lambda line: print(line, flush=True))
+        peaks_bytes = measure_peak_memory([model.artifact for model in models], inputs, settings.threads)
+    latencies = _summarise(models, durations_ns, peaks_bytes)
     for latency in latencies:
-        print(f"benchmark: {latency.recipe}: p50 {latency.latency_p50_ms:.3f} ms, {latency.ratio_to_baseline:.2f} of the baseline's")
-        tell_figure(CANDIDATE_LATENCY_P50, latency.latency_p50_ms / 1e3, recipe=latency.recipe)
-        tell_figure(CANDIDATE_LATENCY_P95, latency.latency_p95_ms / 1e3, recipe=latency.recipe)
+        print(
+            f"benchmark: {latency.recipe}: p50 {latency.latency_p50_ms:.3f} ms, {latency.ratio_to_baseline:.2f} of the baseline's, "
+            f"peak memory {latency.peak_memory_bytes / 1e6:.2f} MB"
+        )
     with new_directory(output) as directory:
         write_json(directory / BENCHMARK_NAME, Benchmark(hardware=hardware, rounds=settings.rounds, models=latencies))
 
@@ -83,39 +109,28 @@ def _check_names(records: Sequence[CandidateRecord], candidates: Sequence[Path])
             raise InputError(f"{path}: recipe {name} is there more than once; each model must have a name of its own")
 
 
-def _open(record: CandidateRecord, path: Path, dataset: DatasetDirectory, threads: int) -> Subject | None:
+def _open(record: CandidateRecord, path: Path, kind: ArtifactKind, inputs: Inputs, threads: int) -> _Model | None:
     """A model ready to be timed, run once; None for a candidate that cannot be, with a line that says why."""
-    from edgepress.tflite.litert import LiteRTModel
-
     if record.failure is not None:
         print(f"benchmark: {record.recipe}: left out, it failed at {record.failure.stage}: {record.failure.reason}")
         return None
+    artifact = read_recorded(path, record, kind)
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise IntegrityError(f"{path}: cannot be read ({error.strerror}); convert the candidate again") from error
-    digest = digest_bytes(content)
-    if digest != record.tflite_digest:
-        raise IntegrityError(f"{path}: has digest {digest}, but its record says {record.tflite_digest}; convert the candidate again")
-    inputs = {name: array[:_EXAMPLES] for name, array in dataset.split("validation").inputs.items()}
-    try:
-        model = LiteRTModel(content, TFLITE_NAME, threads)
-        examples = model.encode(inputs)
-        model.set_example(examples, 0)
+        model = open_artifact(artifact, ARTIFACT_PATHS[kind], threads)
+        examples = model.prepare(inputs)
+        model.set_example(examples[0])
         model.invoke()
     except ModelError as error:
         if record.recipe == BASELINE:
             raise
         print(f"benchmark: {record.recipe}: left out, {error}")
         return None
-    count = len(examples[0])
-    return Subject(name=record.recipe, set_example=lambda index: model.set_example(examples, index % count), invoke=model.invoke)
+    subject = Subject(record.recipe, set_example=lambda index: model.set_example(examples[index % len(examples)]), invoke=model.invoke)
+    return _Model(artifact, subject)
 
 
-def _describe(settings: BenchmarkSettings, core: int | None) -> Hardware:
-    from edgepress.tflite.litert import runtime_version
-
-    hardware = describe_hardware(runtime_version(), settings.threads, settings.hardware_class, core)
+def _describe(settings: BenchmarkSettings, kind: ArtifactKind, core: int | None) -> Hardware:
+    hardware = describe_hardware(runtime_version(kind), settings.threads, settings.hardware_class, core)
     if hardware.load_average_1m > hardware.cores / 2:
         print(
             f"benchmark: the load average is {hardware.load_average_1m:.1f} on {hardware.cores} cores, so other work runs; "
@@ -125,24 +140,25 @@ def _describe(settings: BenchmarkSettings, core: int | None) -> Hardware:
     return hardware
 
 
-def _summarise(records: Sequence[CandidateRecord], durations_ns: NDArray[np.int64]) -> tuple[Latency, ...]:
+def _summarise(models: Sequence[_Model], durations_ns: NDArray[np.int64], peaks_bytes: Sequence[int]) -> tuple[Latency, ...]:
     latencies = []
-    for record, model_ns in zip(records, durations_ns, strict=True):
+    for model, model_ns, peak_bytes in zip(models, durations_ns, peaks_bytes, strict=True):
         ratio = ratio_to_baseline(model_ns, durations_ns[0])
         p50, p95 = percentile_ms(model_ns, 50), percentile_ms(model_ns, 95)
-        assert record.tflite_digest is not None
         assert p50 is not None
         assert p95 is not None  # BenchmarkSettings asks for enough invocations
         latencies.append(
             Latency(
-                recipe=record.recipe,
-                model_digest=record.tflite_digest,
+                recipe=model.subject.name,
+                artifact=model.artifact.kind,
+                model_digest=model.artifact.digest,
                 invocations=model_ns.size,
                 latency_p50_ms=p50,
                 latency_p95_ms=p95,
                 latency_p99_ms=percentile_ms(model_ns, 99),
                 ratio_to_baseline=ratio.value,
                 ratio_interval=ratio.interval,
+                peak_memory_bytes=peak_bytes,
             )
         )
     return tuple(latencies)

@@ -3,20 +3,21 @@
     candidate.json     the record below
     model.h5           Keras 2 model, wrappers stripped (QAT models keep their quantize layers)
     module.py          the user's module, when there is one; later stages need its objects to load the model
-    model.tflite       after convert
-    saved_model/       after convert
+    model.tflite       after convert: the artifact ``tflite``
+    saved_model/       after convert: the artifact ``saved_model``
 
 A stage reads one candidate directory and writes another. It never changes the one it was given.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import JsonValue, ValidationError
 
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.json_file import write_json
-from edgepress.contracts.strict import StrictModel
+from edgepress.contracts.stages import STAGES
+from edgepress.contracts.strict import OneOf, StrictModel
 from edgepress.errors import IntegrityError
 
 RECORD_NAME = "candidate.json"
@@ -26,7 +27,17 @@ SAVED_MODEL_NAME = "saved_model"
 MODULE_NAME = "module.py"
 BASELINE = "baseline"
 
-StageName = Literal["train", "slim", "distill", "prune", "cluster", "quantize", "convert"]
+ArtifactKind = Literal["tflite", "saved_model"]
+"""What can be shipped: each is a program of its own, with a runtime of its own."""
+
+JUDGED: ArtifactKind = "tflite"
+"""The kind that is evaluated, benchmarked and judged."""
+
+ARTIFACT_PATHS: dict[ArtifactKind, str] = {"tflite": TFLITE_NAME, "saved_model": SAVED_MODEL_NAME}
+"""Where each kind stands in a candidate directory and in a bundle: a file, or a directory."""
+
+StageName = Annotated[str, OneOf(("train", *STAGES))]
+"""What makes a candidate: the baseline's training, and the stages of a recipe."""
 
 
 class StageRecord(StrictModel):
@@ -48,20 +59,23 @@ class StageRecord(StrictModel):
 class Failure(StrictModel):
     """Why a recipe went no further: the stage, and one sentence."""
 
-    stage: StageName | Literal["evaluate"]
+    stage: Annotated[str, OneOf(("train", *STAGES, "evaluate"))]
     reason: str
 
 
 class CandidateRecord(StrictModel):
-    """What ``candidate.json`` holds. ``recipe`` is ``baseline`` for the baseline itself."""
+    """What ``candidate.json`` holds. ``recipe`` is ``baseline`` for the baseline itself.
 
-    schema_version: Literal[1] = 1
+    Attributes:
+        artifacts: kind -> digest, of a file or of a directory; empty before conversion.
+    """
+
+    schema_version: Literal[2] = 2
     recipe: str
     dataset_digest: Digest
     failure: Failure | None = None
     trace: tuple[StageRecord, ...] = ()
-    tflite_digest: Digest | None = None
-    saved_model_digest: Digest | None = None
+    artifacts: dict[ArtifactKind, Digest] = {}
 
     def stage(self, name: StageName) -> StageRecord | None:
         """The record of a stage that this candidate went through, or None."""
@@ -78,7 +92,7 @@ def read_candidate(directory: Path) -> CandidateRecord:
     try:
         return CandidateRecord.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise IntegrityError(f"{path}: is not a candidate record of schema version 1; run the stage before it again") from error
+        raise IntegrityError(f"{path}: is not a candidate record of schema version 2; run the stage before it again") from error
 
 
 def write_candidate(directory: Path, record: CandidateRecord) -> None:

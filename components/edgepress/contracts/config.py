@@ -1,27 +1,29 @@
 """The pipeline's configuration: one YAML file, strict and versioned. See ``pipelines/edgepress_pipelines/configs``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, create_model, model_validator
 
+from edgepress.contracts.builtin_models import BuiltinModel
 from edgepress.contracts.kubeflow import S3_URI_PATTERN, KubeflowSettings, ScheduleSettings
 from edgepress.contracts.policy import GateSettings
-from edgepress.contracts.stages import (
-    BuiltinModel,
-    ClusterSettings,
-    ConvertSettings,
-    DistillSettings,
-    PruneSettings,
-    QuantizeSettings,
-)
+from edgepress.contracts.stages import STAGES
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import PositiveInt, TrainSettings
+from edgepress.tasks.registry import METRICS, TASKS, metrics_of
+from edgepress.tasks.task import LearningTask, SplitStrategy, TaskName
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9_-]{0,46}[a-z0-9])?$"
 ENDPOINT_URL_PATTERN = r"^https?://[^/\s]+/?$"
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
-BUILTIN_SOURCES = ("digits", "fashion-mnist")
+BUILTIN_SOURCES: dict[str, tuple[TaskName, ...]] = {
+    "digits": ("classification",),
+    "fashion-mnist": ("classification",),
+    "breast-cancer": ("anomaly_detection", "classification"),
+    "diabetes": ("regression",),
+}
+"""Data that is known by its name -> the kinds of learning task it serves, the usual one first."""
 
 RESERVED_NAMES = {"baseline": "the uncompressed model", "nominee": "the candidate that the gate chooses"}
 """Recipe names that logs, events and tables already use."""
@@ -30,21 +32,35 @@ MAX_RECIPES = 20
 """Many loop iterations with dependencies inside are fragile on Kubeflow (kubeflow/pipelines#12131)."""
 
 
+Scaling = Literal["unit", "raw"]
+
+
 class DatasetSettings(StrictModel):
     """Where the data comes from and how it is split.
 
     Attributes:
-        source: ``digits``, ``fashion-mnist``, a ``.npz`` file, or a folder of images per class; local path or ``s3://``.
-        validation_fraction, test_fraction: shares taken, stratified by label, from a source that does not give that split.
-        train_examples: keep a stratified subset of the training split of this size; None keeps all. Never touches the others.
+        source: ``digits``, ``fashion-mnist``, ``breast-cancer``, ``diabetes``, a ``.npz`` file, or a folder of images per class; local
+            path or ``s3://``.
+        task: the kind of learning task; None is a built-in source's own, and classification of anything else.
+        validation_fraction, test_fraction: shares taken from a source that does not give that split.
+        split: how they are taken: ``stratified`` by label, at ``random``, by whole ``group``s, or by ``time``, the latest
+            for test. None is stratified, and random for a regression.
+        split_by: array of a ``.npz`` source that names each example's group or time.
+        scaling: of uint8 inputs, which are taken for pixels: ``unit`` divides by 255 into float32, ``raw`` hands the model uint8.
+        train_examples: keep a subset of the training split of this size, stratified where there are classes; None keeps all. Never touches
+            the others.
         image_size: [height, width] that images of a folder are resized to.
         slice_columns: arrays of a ``.npz`` source by which accuracy is also reported.
         seed: of the splits and the subset.
     """
 
     source: str
+    task: TaskName | None = None
     validation_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.1
     test_fraction: Annotated[float, Field(gt=0.0, lt=1.0)] = 0.2
+    split: SplitStrategy | None = None
+    split_by: str | None = None
+    scaling: Scaling = "unit"
     train_examples: PositiveInt | None = None
     image_size: tuple[PositiveInt, PositiveInt] | None = None
     slice_columns: tuple[str, ...] = ()
@@ -62,7 +78,29 @@ class DatasetSettings(StrictModel):
             raise ValueError(f"slice_columns names arrays of a .npz file, but source is {self.source}; drop slice_columns")
         if self.image_size is not None and (archive or self.source in BUILTIN_SOURCES):
             raise ValueError(f"image_size is for a folder of images, but source is {self.source}; drop image_size")
+        self._check_task()
+        self._check_split(archive)
         return self
+
+    @property
+    def learning_task(self) -> LearningTask:
+        """The kind of learning task, resolved."""
+        return TASKS[self.task or BUILTIN_SOURCES.get(self.source, ("classification",))[0]]
+
+    def _check_task(self) -> None:
+        served = BUILTIN_SOURCES.get(self.source)
+        if self.task is not None and served is not None and self.task not in served:
+            raise ValueError(f"task {self.task} is not what {self.source} serves; use {' or '.join(served)}, or another source")
+
+    def _check_split(self, archive: bool) -> None:
+        task = self.learning_task
+        if self.split is not None and self.split not in task.split_strategies:
+            raise ValueError(f"split {self.split} does not suit a {task.title}; use one of {', '.join(task.split_strategies)}")
+        needs_column = self.split in ("group", "time")
+        if needs_column and (self.split_by is None or not archive):
+            raise ValueError(f"split {self.split} needs split_by, an array of a .npz source with each example's {self.split}")
+        if self.split_by is not None and not needs_column:
+            raise ValueError("split_by says what split: group or split: time go by; set split to one of them, or drop split_by")
 
 
 class BaselineSettings(StrictModel):
@@ -96,24 +134,33 @@ class BaselineSettings(StrictModel):
         return self
 
 
-class RecipeSettings(StrictModel):
-    """Which stages to apply, and how. Stages run in the order of the fields; one left out passes its model through."""
+def _fields_of_stages() -> Any:
+    """A model with the fields of a recipe; mypy cannot know them, so to mypy they may be anything."""
+    fields: dict[str, Any] = {
+        name: (stage.settings, stage.settings()) if stage.always else (stage.settings | None, None) for name, stage in STAGES.items()
+    }
+    return create_model("_RecipeFields", __base__=StrictModel, recipe=(Name, ...), **fields)
 
-    recipe: Name
-    distill: DistillSettings | None = None
-    prune: PruneSettings | None = None
-    cluster: ClusterSettings | None = None
-    quantize: QuantizeSettings | None = None
-    convert: ConvertSettings = ConvertSettings()
+
+_RecipeFields: Any = _fields_of_stages()
+
+
+class RecipeSettings(_RecipeFields):
+    """Which stages to apply, and how: a name in ``recipe``, and the settings of each of ``STAGES``, which run in that order. One left out
+    passes its model through."""
+
+    def stages(self) -> dict[str, StrictModel | None]:
+        """Stage -> its settings, None where it is left out, in the order of the flow."""
+        return {name: getattr(self, name) for name in STAGES}
 
     @model_validator(mode="after")
     def _stages_fit_together(self) -> "RecipeSettings":
         if self.recipe in RESERVED_NAMES:
             raise ValueError(f"{self.recipe} already names {RESERVED_NAMES[self.recipe]}; choose another recipe name")
-        if self.quantize is not None and self.convert.quantization != "int8":
-            raise ValueError(
-                f"quantize trains for int8, but convert.quantization is {self.convert.quantization}; set it to int8 or drop quantize"
-            )
+        given = self.stages()
+        for name, settings in given.items():
+            if settings is not None and (reason := STAGES[name].refuses(given)) is not None:
+                raise ValueError(reason)
         return self
 
 
@@ -155,7 +202,7 @@ class ReleaseSettings(StrictModel):
         uri: ``s3://bucket/prefix``; a run on a cluster needs it, the embedded store has a bucket of its own.
         endpoint_url: of an S3-compatible store; None starts the embedded store on loopback for the run.
             Credentials come from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), never from this file.
-        golden_examples: inputs of the test split shipped with their expected outputs.
+        golden_examples: inputs of the validation split shipped with their expected outputs.
     """
 
     uri: Annotated[str, StringConstraints(pattern=S3_URI_PATTERN)] = "s3://edgepress/releases"
@@ -196,3 +243,14 @@ class PipelineConfig(StrictModel):
     release: ReleaseSettings = ReleaseSettings()
     schedule: ScheduleSettings | None = None
     resources: ResourceSettings = ResourceSettings()
+
+    @model_validator(mode="after")
+    def _gate_fits_the_task(self) -> "PipelineConfig":
+        task = self.dataset.learning_task
+        known = {metric.name for metric in metrics_of(task)}
+        foreign = [name for name in METRICS if name not in known and self.gate.threshold(name) is not None]
+        if foreign:
+            raise ValueError(f"gate.{foreign[0]}: a {task.title} has no such metric; its own are {', '.join(sorted(known))}")
+        if self.gate.objective not in known:
+            raise ValueError(f"gate.objective: {self.gate.objective} is no metric of a {task.title}; use one of {', '.join(sorted(known))}")
+        return self

@@ -2,7 +2,7 @@
 
     dataset.json
     <split>/inputs/<name>.npy      one array per named input, first axis is the example
-    <split>/labels.npy             int64 [n], an index into ``labels``
+    <split>/labels.npy             [n, *label shape], as the task has them: int64 [n], an index into ``labels``, or float32 [n, targets]
     <split>/slices.npz             one array of strings [n] per slice column; absent when there is none
 
 Splits are ``train`` (fits), ``validation`` (selects) and ``test`` (judges).
@@ -24,6 +24,8 @@ from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
 from edgepress.device.digest import digest_bytes
 from edgepress.errors import DataError, IntegrityError
+from edgepress.tasks.registry import TASKS
+from edgepress.tasks.task import LearningTask, TaskName
 
 SplitName = Literal["train", "validation", "test"]
 SPLIT_NAMES: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -46,19 +48,40 @@ class DatasetDescription(StrictModel):
 
     Attributes:
         name: what the dataset is called; the only field that the digest does not cover.
+        task: the kind of learning task; ``edgepress.tasks`` says what follows from it.
         inputs: the model's inputs, in its order.
-        labels: class names; a label is an index into them.
+        labels: names of the classes, which labels are indices into, or of a regression's targets.
         slice_columns: columns by which accuracy is also reported.
         counts: examples of each split.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str
-    task: Literal["classification"]
+    task: TaskName
     inputs: tuple[InputSpec, ...]
     labels: tuple[str, ...]
     slice_columns: tuple[str, ...]
     counts: dict[SplitName, int]
+
+    @property
+    def learning_task(self) -> LearningTask:
+        """What the task says of itself."""
+        return TASKS[self.task]
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Input name -> shape without the example axis."""
+        return {spec.name: spec.shape for spec in self.inputs}
+
+    @property
+    def label_shape(self) -> tuple[int, ...]:
+        """Shape of one example's label."""
+        return self.learning_task.label_shape(self.labels)
+
+    @property
+    def output_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes that one example's output of a model may have, the usual one first."""
+        return self.learning_task.output_shapes(self.labels, self.input_shapes)
 
 
 class DatasetManifest(DatasetDescription):
@@ -122,12 +145,12 @@ class Split:
 
     Attributes:
         inputs: name -> array [n, *shape], memory-mapped read-only, dtype as the manifest says.
-        labels: int64 [n], memory-mapped read-only.
+        labels: [n, *label shape] of the task's dtype, memory-mapped read-only.
         slices: column -> array of str [n].
     """
 
     inputs: Mapping[str, NDArray[np.generic]]
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
     slices: Mapping[str, NDArray[np.str_]]
 
     def __len__(self) -> int:
@@ -159,9 +182,11 @@ class DatasetDirectory:
                 )
             inputs[spec.name] = array
         labels: NDArray[Any] = _map_array(folder / "labels.npy")
-        if labels.shape != (count,) or labels.dtype != np.int64:
+        shape, dtype = (count, *self.manifest.label_shape), self.manifest.learning_task.label_dtype
+        if labels.shape != shape or labels.dtype != dtype:
             raise DataError(
-                f"{folder}/labels.npy holds {labels.dtype}{list(labels.shape)}, but {MANIFEST_NAME} says int64{[count]}; run ingest again"
+                f"{folder}/labels.npy holds {labels.dtype}{list(labels.shape)}, but {MANIFEST_NAME} says {dtype}{list(shape)}; "
+                "run ingest again"
             )
         return Split(inputs=inputs, labels=labels, slices=self._slices(folder, count))
 
@@ -192,7 +217,7 @@ def open_dataset(path: Path) -> DatasetDirectory:
     except OSError as error:
         raise DataError(f"{manifest_path}: cannot be read ({error.strerror}); this is not a dataset directory") from error
     except ValidationError as error:
-        raise DataError(f"{manifest_path}: is not a dataset manifest of schema version 1") from error
+        raise DataError(f"{manifest_path}: is not a dataset manifest of schema version 2") from error
     return DatasetDirectory(path=path, manifest=manifest)
 
 

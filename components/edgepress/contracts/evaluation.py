@@ -1,29 +1,41 @@
-"""What was measured of one candidate on one split. The evaluation directory:
+"""What was measured of one artifact on one split. The evaluation directory:
 
 evaluation.json     the record below
-predictions.npy     int64 [n], the predicted label of each example in the split's order; absent when the candidate failed
+outputs.npy         float32 [n, *output shape], what the model gave for each example, in the split's order; absent when the candidate failed
+scores.npy          float64 [n], the task's score of each example; likewise
+
+Nothing here compares: a comparison with the baseline, or any other reference, is made from two such directories.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from edgepress.contracts.candidate import Failure
+from edgepress.contracts.candidate import ArtifactKind, Failure
 from edgepress.contracts.dataset import SplitName
 from edgepress.contracts.digest import Digest
+from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError
+from edgepress.tasks.comparisons import LOSS_OF
+from edgepress.tasks.observations import OutputMeaning
+from edgepress.tasks.registry import TASKS
+from edgepress.tasks.task import Scored, TaskName
 
 EVALUATION_NAME = "evaluation.json"
-PREDICTIONS_NAME = "predictions.npy"
+OUTPUTS_NAME = "outputs.npy"
+SCORES_NAME = "scores.npy"
 
 
 class SliceMetrics(StrictModel):
-    """Accuracy on the examples that share one value of a slice column."""
+    """The task's selecting metric on the examples that share one value of a slice column; None where they cannot tell."""
 
     count: int
-    accuracy: float
+    value: float | None
 
 
 class LayerWeights(StrictModel):
@@ -46,53 +58,48 @@ class LayerWeights(StrictModel):
     distinct_values: int
 
 
-class EvaluationMetrics(StrictModel):
-    """Measured on one split with LiteRT.
-
-    Attributes:
-        accuracy: share of correct predictions.
-        agreement: share of examples where candidate and baseline predict the same.
-        regressions: examples the baseline gets right and the candidate wrong; ``corrections`` the other way round.
-        size_bytes, size_gzip_bytes: of the ``.tflite`` file, raw and after gzip level 9.
-        parameters: elements of all learned constants in the file: kernels, biases, and scales that were not folded away.
-        macs: multiply-accumulates of one inference; None when the file holds an operator whose count is not known (recurrent, custom).
-        sparsity: share of zeros over all kernels, i.e. over ``Evaluation.layers``; biases are never pruned and do not count.
-    """
-
-    accuracy: float
-    agreement: float
-    regressions: int
-    corrections: int
-    size_bytes: int
-    size_gzip_bytes: int
-    parameters: int
-    macs: int | None
-    sparsity: float
-
-
 class Evaluation(StrictModel):
-    """What ``evaluation.json`` holds. With ``failure`` set nothing was measured and everything optional is None.
+    """What ``evaluation.json`` holds. With ``failure`` set nothing was measured and everything optional is None or empty.
 
     Attributes:
+        artifact: which of the candidate's artifacts was measured.
         split_digest: of the examples and labels, the same for every dataset that holds this very split.
-        slices: column -> value -> metrics.
-        confusion: [label][predicted] counts.
+        model_digest: of the artifact.
         runtime: e.g. ``litert 2.3.0``.
+        examples: how many were measured.
+        meaning: of the raw outputs.
+        metrics: of the examples and of the file, by name.
+        slices: column -> value -> metrics.
+        labels: names of the classes or targets.
+        confusion: of a classification, counts as [label][predicted].
+        layers: the kernels of a ``.tflite`` file.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     recipe: str
+    artifact: ArtifactKind
+    task: TaskName
     split: SplitName
     dataset_digest: Digest
     split_digest: Digest
     failure: Failure | None = None
     model_digest: Digest | None = None
     runtime: str | None = None
-    metrics: EvaluationMetrics | None = None
+    examples: int | None = None
+    meaning: OutputMeaning | None = None
+    metrics: Metrics = {}
     slices: dict[str, dict[str, SliceMetrics]] = {}
     labels: tuple[str, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
     layers: tuple[LayerWeights, ...] = ()
+
+
+@dataclass(frozen=True)
+class OpenedEvaluation:
+    """An evaluation with what it kept of each example; None when it failed."""
+
+    record: Evaluation
+    scored: Scored | None
 
 
 def read_evaluation(directory: Path) -> Evaluation:
@@ -105,4 +112,53 @@ def read_evaluation(directory: Path) -> Evaluation:
     try:
         return Evaluation.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise IntegrityError(f"{path}: is not an evaluation record of schema version 1; evaluate again") from error
+        raise IntegrityError(f"{path}: is not an evaluation record of schema version 2; evaluate again") from error
+
+
+def open_evaluation(directory: Path) -> OpenedEvaluation:
+    """Read an evaluation directory whole; arrays are mapped, not read.
+
+    Raises:
+        IntegrityError: a file is missing or damaged, or the arrays do not have one entry an example each.
+    """
+    record = read_evaluation(directory)
+    if record.failure is not None or record.meaning is None:
+        return OpenedEvaluation(record, None)
+    outputs, scores = (_map(directory / name) for name in (OUTPUTS_NAME, SCORES_NAME))
+    if outputs.dtype != np.float32 or scores.dtype != np.float64 or scores.shape != outputs.shape[:1]:
+        raise IntegrityError(f"{directory}: its outputs and scores do not belong together; evaluate again")
+    return OpenedEvaluation(record, Scored(outputs, record.meaning, scores))
+
+
+def compare(evaluation: OpenedEvaluation, reference: OpenedEvaluation) -> Metrics:
+    """What changes beside a reference on the same examples, by metric: the task's comparisons, and what was lost of its selecting metric.
+
+    Empty when either failed.
+
+    Raises:
+        IntegrityError: the two are not of the same examples.
+    """
+    own, other = evaluation.record, reference.record
+    if (own.task, own.split, own.split_digest) != (other.task, other.split, other.split_digest):
+        raise IntegrityError(
+            f"{own.recipe} was evaluated on {own.split} examples {own.split_digest}, {other.recipe} on {other.split} examples "
+            f"{other.split_digest}; evaluate both on the same"
+        )
+    if evaluation.scored is None or reference.scored is None:
+        return {}
+    if evaluation.scored.outputs.shape[0] != reference.scored.outputs.shape[0]:
+        raise IntegrityError(f"the outputs of {own.recipe} and {other.recipe} are not of as many examples; evaluate again")
+    task = TASKS[own.task]
+    compared: Metrics = dict(task.compare(evaluation.scored, reference.scored))
+    values = (own.metrics.get(task.selecting.name), other.metrics.get(task.selecting.name))
+    if values[0] is not None and values[1] is not None:
+        compared[LOSS_OF[task.selecting.name].name] = task.selecting.loss(values[0], values[1])
+    return compared
+
+
+def _map(path: Path) -> NDArray[Any]:
+    try:
+        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError) as error:
+        raise IntegrityError(f"{path}: is not a readable .npy file; evaluate again") from error
+    return array

@@ -5,9 +5,12 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from edgepress.contracts.candidate import ArtifactKind
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError
+from edgepress.tasks.comparisons import LATENCY_RATIO
+from edgepress.tasks.registry import LATENCY_P50_MS, LATENCY_P95_MS, LATENCY_P99_MS, PEAK_MEMORY_BYTES
 
 BENCHMARK_NAME = "benchmark.json"
 
@@ -42,9 +45,12 @@ class Latency(StrictModel):
         latency_p99_ms: None below 1,000 invocations: fewer than ten would lie beyond it.
         ratio_to_baseline: median over rounds of (model's median / baseline's median) within the same round.
         ratio_interval: the 2.5 and 97.5 percentiles of a bootstrap of that over rounds.
+        peak_memory_bytes: by how much opening and running the model raised the peak of resident memory of a process of its own, pages of
+            the runtime's own files left out; the kernel counts to a few hundred KB. ``edgepress.benchmark.peak_memory`` says how.
     """
 
     recipe: str
+    artifact: ArtifactKind
     model_digest: Digest
     invocations: int
     latency_p50_ms: float
@@ -52,12 +58,24 @@ class Latency(StrictModel):
     latency_p99_ms: float | None
     ratio_to_baseline: float
     ratio_interval: tuple[float, float]
+    peak_memory_bytes: int
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """What the machine told, by the metrics' names."""
+        return {
+            LATENCY_P50_MS.name: self.latency_p50_ms,
+            LATENCY_P95_MS.name: self.latency_p95_ms,
+            LATENCY_P99_MS.name: self.latency_p99_ms,
+            LATENCY_RATIO.name: self.ratio_to_baseline,
+            PEAK_MEMORY_BYTES.name: self.peak_memory_bytes,
+        }
 
 
 class Benchmark(StrictModel):
     """What ``benchmark.json`` holds. A failed candidate is absent; ``models`` includes the baseline."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     hardware: Hardware
     rounds: int
     models: tuple[Latency, ...]
@@ -77,4 +95,4 @@ def read_benchmark(directory: Path) -> Benchmark:
     try:
         return Benchmark.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise IntegrityError(f"{path}: is not a benchmark record of schema version 1; benchmark again") from error
+        raise IntegrityError(f"{path}: is not a benchmark record of schema version 2; benchmark again") from error

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
+from edgepress.contracts.candidate import ArtifactKind
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.verdict import CandidateVerdict, HardwareStatement
@@ -18,15 +19,15 @@ class Nomination(StrictModel):
 
     Attributes:
         nominee: recipe of the candidate to be judged on test data; None when no candidate is eligible.
-        nominee_digest: of its ``.tflite``; None exactly when ``nominee`` is.
-        baseline_digest: of the baseline's ``.tflite`` as found; None when it has none.
+        nominee_artifacts: kind -> digest of everything it would ship; empty exactly when ``nominee`` is None.
+        baseline_artifacts: the baseline's as found.
         candidates: every recipe, best first: nominated, eligible by rank, ineligible, failed.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     nominee: str | None
-    nominee_digest: Digest | None
-    baseline_digest: Digest | None
+    nominee_artifacts: dict[ArtifactKind, Digest]
+    baseline_artifacts: dict[ArtifactKind, Digest]
     dataset_digest: Digest
     policy_digest: Digest
     hardware: HardwareStatement
@@ -43,4 +44,4 @@ def read_nomination(directory: Path) -> Nomination:
     try:
         return Nomination.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        raise IntegrityError(f"{path}: is not a nomination of schema version 1; nominate again") from error
+        raise IntegrityError(f"{path}: is not a nomination of schema version 2; nominate again") from error

@@ -4,8 +4,9 @@ manifest.json         the record below; its own digest is the bundle's identity
 model.tflite          what devices run
 saved_model/          what TensorFlow Serving loads
 verdict.json          the judgement that let the bundle out
-golden/inputs.npz     examples of the test split: one array [n, *shape] per named input
-golden/expected.npz   ``outputs``: float32 [n, classes], what model.tflite gave for them when it was bundled
+golden/inputs.npz     examples of the validation split: one array [n, *shape] per named input; test examples do not leave the house
+golden/<kind>.npz     what the artifact of that kind gave for them when it was bundled, see ``edgepress.device.self_test``; of the kinds
+                      that the verdict judged
 """
 
 from collections.abc import Iterator
@@ -14,17 +15,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
-from edgepress.contracts.candidate import StageRecord
+from edgepress.contracts.candidate import ArtifactKind, StageRecord
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.verdict import HardwareStatement
 from edgepress.device.digest import digest_bytes
 from edgepress.errors import IntegrityError
+from edgepress.tasks.task import TaskName
 
 MANIFEST_NAME = "manifest.json"
-GOLDEN_INPUTS_NAME = "golden/inputs.npz"
-GOLDEN_EXPECTED_NAME = "golden/expected.npz"
-GOLDEN_OUTPUTS_KEY = "outputs"
 
 PUBLISHED_NAME = "published.json"
 """In a run's folder: where its bundle was published."""
@@ -54,11 +53,12 @@ class GoldenExamples(StrictModel):
 
     Attributes:
         examples: number of inputs.
-        tolerance: largest absolute difference of any output value that still counts as the same.
+        tolerance: kind -> largest absolute difference of any output value that still counts as the same; a kind that was not judged, and
+            so not run either, is absent.
     """
 
     examples: Annotated[int, Field(ge=1)]
-    tolerance: Annotated[float, Field(gt=0.0)]
+    tolerance: Annotated[dict[ArtifactKind, Annotated[float, Field(gt=0.0)]], Field(min_length=1)]
 
 
 class Versions(StrictModel):
@@ -75,23 +75,25 @@ class ReleaseManifest(StrictModel):
     Attributes:
         created: when the bundle was built, UTC.
         dataset_digest: of the dataset that trained, selected and judged the model.
-        tflite_digest: of ``model.tflite``.
-        saved_model_digest: of the directory ``saved_model/``.
+        task: the kind of learning task.
+        labels: names of the classes or targets.
+        artifacts: kind -> digest of the file or directory.
         verdict_digest: of ``verdict.json``.
         hardware: that the verdict's latencies hold for.
         trace: the stages that made the model, in order, with settings and measured facts; their curves stay in the run's report.
         files: every file of the bundle but the manifest, sorted by path.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     name: str
     run_id: str
     recipe: str
     created: UtcTime
     versions: Versions
     dataset_digest: Digest
-    tflite_digest: Digest
-    saved_model_digest: Digest
+    task: TaskName
+    labels: tuple[str, ...]
+    artifacts: Annotated[dict[ArtifactKind, Digest], Field(min_length=1)]
     verdict_digest: Digest
     hardware: HardwareStatement
     golden: GoldenExamples
@@ -103,6 +105,13 @@ class ReleaseManifest(StrictModel):
         paths = [file.path for file in self.files]
         if paths != sorted(set(paths)) or MANIFEST_NAME in paths:
             raise ValueError(f"files must be sorted, each listed once, without {MANIFEST_NAME} itself")
+        return self
+
+    @model_validator(mode="after")
+    def _golden_examples_are_of_what_is_shipped(self) -> "ReleaseManifest":
+        unknown = sorted(self.golden.tolerance.keys() - self.artifacts.keys())
+        if unknown:
+            raise ValueError(f"golden examples of {', '.join(unknown)}, which the bundle does not hold")
         return self
 
     def file(self, path: str) -> BundleFile | None:
@@ -119,7 +128,7 @@ class PublishedRelease(StrictModel):
         manifest: the bundle's.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     uri: str
     digest: Digest
     manifest: ReleaseManifest
@@ -140,7 +149,7 @@ def parse_manifest(content: bytes, source: str) -> ReleaseManifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise IntegrityError(f"{source}: is not a bundle's manifest of schema version 1 ({where}: {first['msg']})") from error
+        raise IntegrityError(f"{source}: is not a bundle's manifest of schema version 2 ({where}: {first['msg']})") from error
 
 
 def read_manifest(directory: Path) -> tuple[ReleaseManifest, str]:

@@ -1,32 +1,30 @@
-"""Settings of each stage of a recipe. A recipe that leaves a stage out holds None for it."""
+"""The stages that a recipe may apply: the settings of each, and ``STAGES``, where each is declared.
 
-from typing import Annotated, Literal
+Recipes' keys, the names in records, the loop of the pipeline, the plan of a run and its caching follow from that declaration.
+"""
 
-from pydantic import Field, JsonValue, model_validator
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, model_validator
+
+from edgepress.contracts.builtin_models import ModelChoice
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.training import Fraction, PositiveInt, TrainSettings
-
-BUILTIN_MODELS = ("mlp", "resnet8", "ds_cnn", "mobilenet_v1_025")
-BuiltinModel = Literal["mlp", "resnet8", "ds_cnn", "mobilenet_v1_025"]
-
-
-class ModelChoice(StrictModel):
-    """A built-in architecture and its keyword parameters (each builder documents its own), e.g. ``width``."""
-
-    model: BuiltinModel
-    params: dict[str, JsonValue] = {}
 
 
 class DistillSettings(StrictModel):
     """Knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv:1503.02531).
 
-    loss = alpha * T^2 * KL(teacher_T || student_T) + (1 - alpha) * cross-entropy(labels, student)
+    Classification: loss = alpha * T^2 * KL(teacher_T || student_T) + (1 - alpha) * cross-entropy(labels, student).
+    Any other task: loss = alpha * mean squared difference(teacher, student) + (1 - alpha) * the task's loss(labels, student).
 
     Attributes:
         teacher: only the baseline teaches.
-        student: the architecture to train, with a softmax if the baseline ends in one; None distils into a fresh copy of the baseline's.
-        temperature: T above; softens both distributions.
+        student: the architecture to train, ending as the baseline does (a softmax, a sigmoid); None distils into a fresh copy of the
+            baseline's.
+        temperature: T above, which softens both distributions; plays no part where there are none.
         alpha: weight of the teacher's part.
     """
 
@@ -105,7 +103,7 @@ class QuantizeSettings(StrictModel):
 
 
 class RepresentativeDataset(StrictModel):
-    """Examples that calibrate activation ranges: a seeded, class-stratified draw from the training split."""
+    """Examples that calibrate activation ranges: a seeded draw from the training split, of classes by their share."""
 
     samples: Annotated[int, Field(ge=1, le=100_000)] = 200
     seed: int = 0
@@ -116,7 +114,8 @@ class ConvertSettings(StrictModel):
 
     Attributes:
         quantization: ``float32``, ``float16`` weights, ``dynamic_range`` int8 weights, or full ``int8``.
-        io: type of the input and output tensors; ``int8`` only with ``quantization: int8``.
+        io: type of the output tensor and of inputs that are real numbers; ``int8`` only with ``quantization: int8``. Inputs that are whole
+            numbers stay as the dataset has them.
         granularity: of int8 weights' scales, ``per_channel`` or ``per_tensor``; after a quantize stage its granularity holds.
         representative_dataset: used by ``int8`` without a quantize stage; ignored otherwise.
     """
@@ -131,3 +130,47 @@ class ConvertSettings(StrictModel):
         if self.io == "int8" and self.quantization != "int8":
             raise ValueError(f"io int8 needs quantization int8, not {self.quantization}")
         return self
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: this declaration and its room are all that there is of it.
+
+    Attributes:
+        name: in recipes, records and tables, of its task and of its component; an identifier.
+        settings: what a recipe may say of it.
+        room: the package with its ``step``, and with its KFP declaration in ``component``.
+        always: a recipe that does not name it applies it with its default settings, where any other stage would be left out.
+        refuses: from all settings of a recipe that applies it, by stage, to one sentence on why they do not go together, or None.
+    """
+
+    name: str
+    settings: type[StrictModel]
+    room: str
+    always: bool = False
+    refuses: Callable[[Mapping[str, Any]], str | None] = lambda recipe: None  # noqa: ARG005
+
+    @property
+    def trains(self) -> bool:
+        """Whether it fine-tunes: it then has settings of training, keeps checkpoints and tells how good its model is."""
+        return "train" in self.settings.model_fields
+
+
+def _float_after_quantize(recipe: Mapping[str, Any]) -> str | None:
+    quantization = recipe["convert"].quantization
+    if quantization == "int8":
+        return None
+    return f"quantize trains for int8, but convert.quantization is {quantization}; set it to int8 or drop quantize"
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("distill", DistillSettings, room="edgepress.compress.distill"),
+        Stage("prune", PruneSettings, room="edgepress.compress.prune"),
+        Stage("cluster", ClusterSettings, room="edgepress.compress.cluster"),
+        Stage("quantize", QuantizeSettings, room="edgepress.compress.quantize", refuses=_float_after_quantize),
+        Stage("convert", ConvertSettings, room="edgepress.convert", always=True),
+    )
+}
+"""Name -> stage, in the order in which every recipe goes through them."""

@@ -1,8 +1,20 @@
 """The base of every contract: frozen, and strict about unknown keys and types."""
 
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import CoreSchema, core_schema
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Annotates text that must be one of some names, as a ``Literal`` would, where the names follow from a registry."""
+
+    names: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        return core_schema.literal_schema(list(self.names))
 
 
 class StrictModel(BaseModel):

@@ -19,8 +19,9 @@ class TrainSettings(StrictModel):
         learning_rate: the schedule's peak.
         learning_rate_schedule: ``cosine`` decays to zero over all steps; ``constant`` stays.
         augment: ``shift`` moves images by up to 2 pixels, ``flip_shift`` also mirrors them; ``none`` for anything else.
-        early_stopping_patience: epochs without a better validation accuracy before stopping; None never stops early.
-        class_weights: ``balanced`` weighs each class by its inverse frequency in the training split.
+        early_stopping_patience: epochs without a better value of the metric that selects, on validation data, before stopping; None never
+            stops early.
+        class_weights: ``balanced`` weighs each class by its inverse frequency in the training split; for classification alone.
         weight_decay: decoupled (AdamW) factor; 0 turns it off.
         seed: of initialisation, shuffling and augmentation.
     """

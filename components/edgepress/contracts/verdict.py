@@ -5,11 +5,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field, ValidationError
 
+from edgepress.contracts.candidate import ArtifactKind
 from edgepress.contracts.digest import Digest
-from edgepress.contracts.evaluation import EvaluationMetrics
-from edgepress.contracts.latency import Hardware, Latency
+from edgepress.contracts.latency import Hardware
+from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError
+from edgepress.tasks.task import TaskName
 
 VERDICT_NAME = "verdict.json"
 
@@ -30,55 +32,6 @@ class HardwareStatement(StrictModel):
     def of(cls, hardware: Hardware) -> Self:
         """What a verdict says of the machine that was measured on."""
         return cls(hardware_class=hardware.hardware_class, cpu=hardware.cpu, runtime=hardware.runtime, threads=hardware.threads)
-
-
-class Metrics(StrictModel):
-    """Every metric of one model; None where it was not measured. Units are in the names.
-
-    Attributes:
-        accuracy_drop: the baseline's accuracy less this model's on the same split; negative when this model is better.
-        latency_ratio: median over the benchmark's rounds of (median latency / baseline's median latency).
-    The others are as :class:`EvaluationMetrics` and :class:`Latency` have them.
-    """
-
-    accuracy: float | None = None
-    accuracy_drop: float | None = None
-    agreement: float | None = None
-    size_bytes: int | None = None
-    size_gzip_bytes: int | None = None
-    latency_p50_ms: float | None = None
-    latency_p95_ms: float | None = None
-    latency_p99_ms: float | None = None
-    latency_ratio: float | None = None
-    parameters: int | None = None
-    macs: int | None = None
-    sparsity: float | None = None
-
-    @classmethod
-    def measured(cls, evaluation: EvaluationMetrics | None, latency: Latency | None, baseline: EvaluationMetrics | None) -> Self:
-        """Bring together what was measured of one model; ``baseline`` is the baseline's evaluation on the same split."""
-        values: dict[str, float | None] = {}
-        if evaluation is not None:
-            values = {name: value for name, value in evaluation.model_dump().items() if name in cls.model_fields}
-            if baseline is not None:
-                values["accuracy_drop"] = accuracy_drop(evaluation.accuracy, baseline.accuracy)
-        if latency is not None:
-            values |= {
-                "latency_p50_ms": latency.latency_p50_ms,
-                "latency_p95_ms": latency.latency_p95_ms,
-                "latency_p99_ms": latency.latency_p99_ms,
-                "latency_ratio": latency.ratio_to_baseline,
-            }
-        return cls.model_validate(values)
-
-
-def accuracy_drop(accuracy: float, baseline_accuracy: float) -> float:
-    """Accuracy lost against the baseline, rounded to 12 decimals.
-
-    An accuracy is a count over fewer than 10^9 examples, so the rounding takes away nothing but the error of subtracting binary
-    fractions: 0.91 - 0.90 is 0.01, and a drop of exactly ``max_drop`` holds.
-    """
-    return round(baseline_accuracy - accuracy, 12)
 
 
 class CandidateVerdict(StrictModel):
@@ -106,7 +59,7 @@ class TargetVerdict(StrictModel):
     """The nominee judged for one target on test data."""
 
     channel: str
-    artifact: Literal["tflite", "saved_model"]
+    artifact: ArtifactKind
     digest: Digest
     policy_digest: Digest
     outcome: Outcome
@@ -121,10 +74,15 @@ class ModelMetrics(StrictModel):
 
 
 class Verdict(StrictModel):
-    """What ``verdict.json`` holds."""
+    """What ``verdict.json`` holds.
+
+    Attributes:
+        task: the kind of learning task, which says what the metrics mean.
+    """
 
     schema_version: Literal[1] = 1
     outcome: Outcome
+    task: TaskName
     nominee: str | None
     dataset_digest: Digest
     test_split_uses: int

@@ -12,6 +12,7 @@ from edgepress.convert.serving import is_quantization_aware
 from edgepress.convert.tflite import to_tflite
 from edgepress.device.digest import digest_file, digest_tree
 from edgepress.device.files import write_atomically
+from edgepress.models.outputs import output_meaning
 from edgepress.models.storage import load_model
 from edgepress.models.user_module import load_user_module
 from edgepress.stages.stage import StageInput, StageResult
@@ -31,11 +32,13 @@ def convert_candidate(given: StageInput, settings: ConvertSettings) -> StageResu
     manifest = given.dataset.manifest
     user_module = load_user_module(given.candidate / MODULE_NAME)
     model = load_model(given.candidate)
+    meaning = output_meaning(model, manifest.learning_task)
     calibrates = settings.quantization == "int8" and not is_quantization_aware(model)
     content = to_tflite(
         model,
         settings,
         inputs=manifest.inputs,
+        meaning=meaning,
         user_module=user_module,
         representative=representative_inputs(given.dataset, settings.representative_dataset) if calibrates else None,
     )
@@ -45,11 +48,11 @@ def convert_candidate(given: StageInput, settings: ConvertSettings) -> StageResu
         content,
         settings,
         example=examples[0],
-        num_classes=len(manifest.labels),
+        output_shapes=manifest.output_shapes,
         float_preprocessing=preprocesses and not calibrates,
     )
     saved_model = given.work / SAVED_MODEL_NAME
-    write_saved_model(model, saved_model, manifest.inputs, user_module)
+    write_saved_model(model, saved_model, manifest.inputs, meaning, user_module)
     difference = check_saved_model(saved_model, model, examples, user_module)
     tflite = given.work / TFLITE_NAME
     write_atomically(tflite, content)
@@ -62,5 +65,5 @@ def convert_candidate(given: StageInput, settings: ConvertSettings) -> StageResu
             "operators": dict(operators),
             "saved_model_difference": difference,
         },
-        digests={"tflite_digest": digest_file(tflite), "saved_model_digest": digest_tree(saved_model)},
+        artifacts={"tflite": digest_file(tflite), "saved_model": digest_tree(saved_model)},
     )

@@ -11,7 +11,7 @@ from edgepress.errors import ModelError, StageError
 from edgepress.tflite.flatbuffer import Graph, Operator, Tensor, read_graph
 from edgepress.tflite.litert import LiteRTModel
 
-_TYPE_CHANGES = frozenset({"QUANTIZE", "DEQUANTIZE"})
+_TYPE_CHANGES = frozenset({"QUANTIZE", "DEQUANTIZE", "CAST"})
 
 
 def check_tflite(
@@ -19,7 +19,7 @@ def check_tflite(
     settings: ConvertSettings,
     *,
     example: Mapping[str, NDArray[np.generic]],
-    num_classes: int,
+    output_shapes: tuple[tuple[int, ...], ...],
     float_preprocessing: bool = False,
 ) -> dict[str, int]:
     """Load a file's content with LiteRT, run one example, and look for what was asked for.
@@ -28,7 +28,7 @@ def check_tflite(
         content: of the ``.tflite`` file.
         settings: what was asked for.
         example: input name -> array [1, *shape].
-        num_classes: how many outputs there must be.
+        output_shapes: that the output of an example may have.
         float_preprocessing: the user's preprocessing, in front of everything that is quantized, may be in float32.
 
     Returns:
@@ -45,14 +45,12 @@ def check_tflite(
     names = {spec.name for spec in model.inputs}
     if names != set(example):
         raise StageError(f"the converted model's inputs are {', '.join(sorted(names))}, but the dataset's are {', '.join(sorted(example))}")
-    if outputs.shape != (1, num_classes):
-        raise StageError(f"the converted model gives {outputs.shape[1]} values for {num_classes} classes; build the model for this dataset")
+    if outputs.shape[1:] not in output_shapes:
+        wanted = " or ".join(str(list(shape)) for shape in output_shapes)
+        raise StageError(f"the converted model gives shape {list(outputs.shape[1:])}, not {wanted}; build the model for this dataset")
     if not np.isfinite(outputs).all():
         raise StageError("the converted model gives NaN or infinity for a training example")
-    for spec in (*model.inputs, model.output):
-        if (spec.dtype == np.int8) != (settings.io == "int8"):
-            hint = "; use io float32, or drop quantize so that the preprocessing is quantized too" if float_preprocessing else ""
-            raise StageError(f"io {settings.io} was asked for, but tensor {spec.name} is {spec.dtype}{hint}")
+    _check_types(model, settings, example, float_preprocessing)
     graph = read_graph(content)
     if settings.quantization == "int8":
         _check_integer(graph, float_preprocessing)
@@ -65,6 +63,18 @@ def check_tflite(
     return dict(Counter(operator.name for operator in graph.operators).most_common())
 
 
+def _check_types(
+    model: LiteRTModel, settings: ConvertSettings, example: Mapping[str, NDArray[np.generic]], float_preprocessing: bool
+) -> None:
+    """Refuse inputs and outputs of other types than asked for: real numbers are converted, whole numbers stay what they are."""
+    io = np.dtype(settings.io)
+    expected = [(spec, io if example[spec.name].dtype.kind == "f" else example[spec.name].dtype) for spec in model.inputs]
+    for spec, wanted in (*expected, (model.output, io)):
+        if spec.dtype != wanted:
+            hint = "; use io float32, or drop quantize so that the preprocessing is quantized too" if float_preprocessing else ""
+            raise StageError(f"io {settings.io} was asked for, which makes tensor {spec.name} {wanted}, but it is {spec.dtype}{hint}")
+
+
 def _check_integer(graph: Graph, float_preprocessing: bool) -> None:
     """Refuse operators that compute in float32."""
     quantized: set[int] = set()
@@ -72,10 +82,10 @@ def _check_integer(graph: Graph, float_preprocessing: bool) -> None:
     for operator in graph.operators:
         computed = [tensor for tensor in operator.inputs if tensor is not None and tensor.content is None]
         is_float = any(_is_float(tensor) for tensor in (*computed, *operator.outputs))
-        behind_integers = any(id(tensor) in quantized or not _is_float(tensor) for tensor in computed)
-        if operator.name not in _TYPE_CHANGES and is_float and not (float_preprocessing and not behind_integers):
+        behind_quantized = any(id(tensor) in quantized or (tensor.scales and not _is_float(tensor)) for tensor in computed)
+        if operator.name not in _TYPE_CHANGES and is_float and not (float_preprocessing and not behind_quantized):
             offending.append(operator)
-        if behind_integers or operator.name == "QUANTIZE":
+        if behind_quantized or operator.name == "QUANTIZE":
             quantized.update(id(tensor) for tensor in operator.outputs)
     if offending:
         shown = ", ".join(f"{operator.name} ({operator.outputs[0].name.split(';')[0]})" for operator in offending[:3])

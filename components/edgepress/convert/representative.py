@@ -38,5 +38,7 @@ def stratified_draw(labels: NDArray[np.int64], samples: int, seed: int) -> NDArr
 def representative_inputs(dataset: DatasetDirectory, settings: RepresentativeDataset) -> Iterator[dict[str, NDArray[np.generic]]]:
     """One example at a time: input name -> array [1, *shape] of the dataset's dtype."""
     split = dataset.split("train")
-    for index in stratified_draw(np.asarray(split.labels), settings.samples, settings.seed):
+    # Targets of a regression are no classes: each example then has the same chance.
+    classes = np.asarray(split.labels) if split.labels.dtype.kind == "i" else np.zeros(len(split), np.int64)
+    for index in stratified_draw(classes, settings.samples, settings.seed):
         yield {name: np.asarray(array[index : index + 1]) for name, array in split.inputs.items()}

@@ -12,19 +12,22 @@ from edgepress.convert.serving import SIGNATURE, ServingModel
 from edgepress.errors import StageError
 from edgepress.models.keras import tf
 from edgepress.models.user_module import UserModule
+from edgepress.tasks.observations import OutputMeaning
 
 TOLERANCE = 1e-4
 """Of the reloaded outputs, relative and absolute: the same float32 operations, perhaps fused differently."""
 
 
-def write_saved_model(model: Any, directory: Path, inputs: tuple[InputSpec, ...], user_module: UserModule | None) -> None:
-    """Write a SavedModel with one signature, ``serving_default``: any batch, inputs named as the dataset's, one float32 output
-    [batch, classes] named ``logits`` or ``probabilities``.
+def write_saved_model(
+    model: Any, directory: Path, inputs: tuple[InputSpec, ...], meaning: OutputMeaning, user_module: UserModule | None
+) -> None:
+    """Write a SavedModel with one signature, ``serving_default``: any batch, inputs named as the dataset's and of its dtypes, one float32
+    output [batch, *output shape] that is named for what it means.
 
     Raises:
         ModelError: the ``preprocess`` hook of the user's module fails.
     """
-    serving = ServingModel(model, inputs, user_module, batch_size=None)
+    serving = ServingModel(model, inputs, meaning, user_module, batch_size=None)
     tf.saved_model.save(serving, str(directory), signatures={SIGNATURE: serving.signature})
     # Holds a random number in each file, and nothing that loading needs: without it the digest follows from the content.
     (directory / "fingerprint.pb").unlink()

@@ -12,6 +12,7 @@ from edgepress.convert.serving import ServingModel, is_quantization_aware
 from edgepress.errors import StageError
 from edgepress.models.keras import tf
 from edgepress.models.user_module import UserModule
+from edgepress.tasks.observations import OutputMeaning
 
 
 def to_tflite(
@@ -19,6 +20,7 @@ def to_tflite(
     settings: ConvertSettings,
     *,
     inputs: tuple[InputSpec, ...],
+    meaning: OutputMeaning,
     user_module: UserModule | None = None,
     representative: Iterable[dict[str, Any]] | None = None,
 ) -> bytes:
@@ -30,7 +32,8 @@ def to_tflite(
     Args:
         model: plain, or quantization-aware, in which case its own ranges are used and ``representative`` is not.
         settings: quantization, types and granularity.
-        inputs: the dataset's; they name the signature's.
+        inputs: the dataset's; they name the signature's, and give them their dtypes.
+        meaning: of the model's output; names the signature's.
         user_module: its ``preprocess`` becomes part of the graph.
         representative: examples as input name -> array [1, *shape]; needed by int8 unless the model is quantization-aware.
 
@@ -40,7 +43,7 @@ def to_tflite(
     Raises:
         StageError: the converter cannot convert the model as asked.
     """
-    serving = ServingModel(model, inputs, user_module, batch_size=1)
+    serving = ServingModel(model, inputs, meaning, user_module, batch_size=1)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serving.signature], serving)
     if settings.quantization != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

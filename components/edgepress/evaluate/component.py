@@ -1,4 +1,4 @@
-"""KFP declarations of evaluation: the baseline alone, a candidate against it, and the nominee on test data."""
+"""KFP declarations of evaluation, on validation data and on test data: of the baseline, a candidate or the nominee."""
 
 from kfp import dsl
 
@@ -6,41 +6,15 @@ from edgepress import images
 
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
-def evaluate_baseline(
-    context: str,
-    split: str,
-    baseline: dsl.Input[dsl.Model],
-    dataset: dsl.Input[dsl.Dataset],
-    evaluation: dsl.Output[dsl.Artifact],
-) -> None:
-    """Measure the baseline's .tflite on one split: what every candidate is compared with."""
-    from pathlib import Path
-
-    from edgepress.evaluate.step import evaluate, evaluate_test
-    from edgepress.task import enter_run
-
-    enter_run(context)
-    step = evaluate_test if split == "test" else evaluate
-    step(
-        recipe="baseline",
-        candidate=Path(baseline.path),
-        dataset=dataset.metadata["address"],
-        split=split,
-        reference=None,
-        output=Path(evaluation.path),
-    )
-
-
-@dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
 def evaluate(
     context: str,
     recipe: str,
+    artifact: str,
     candidate: dsl.Input[dsl.Model],
-    reference: dsl.Input[dsl.Artifact],
     dataset: dsl.Input[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Measure a candidate's .tflite on validation data."""
+    """Measure one artifact of a candidate on validation data."""
     from pathlib import Path
 
     from edgepress.evaluate.step import evaluate
@@ -49,23 +23,24 @@ def evaluate(
     enter_run(context)
     evaluate(
         recipe=recipe,
+        artifact=artifact,
         candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
         split="validation",
-        reference=Path(reference.path),
         output=Path(evaluation.path),
     )
 
 
 @dsl.component(base_image=images.EVALUATOR, install_kfp_package=False)
-def evaluate_nominee(
+def evaluate_test(
     context: str,
-    nominee: dsl.Input[dsl.Model],
-    reference: dsl.Input[dsl.Artifact],
+    recipe: str,
+    artifact: str,
+    candidate: dsl.Input[dsl.Model],
     dataset: dsl.Input[dsl.Dataset],
     evaluation: dsl.Output[dsl.Artifact],
 ) -> None:
-    """Measure the nominee's .tflite on test data."""
+    """Measure one artifact of the baseline or the nominee on test data."""
     from pathlib import Path
 
     from edgepress.evaluate.step import evaluate_test
@@ -73,10 +48,9 @@ def evaluate_nominee(
 
     enter_run(context)
     evaluate_test(
-        recipe="nominee",
-        candidate=Path(nominee.path),
+        recipe=recipe,
+        artifact=artifact,
+        candidate=Path(candidate.path),
         dataset=dataset.metadata["address"],
-        split="test",
-        reference=Path(reference.path),
         output=Path(evaluation.path),
     )

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from edgepress.contracts.candidate import BASELINE
-from edgepress.contracts.evaluation import Evaluation
+from edgepress.contracts.candidate import BASELINE, JUDGED
+from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.latency import Benchmark
+from edgepress.contracts.measured import gather_metrics
+from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.nomination import Nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
-from edgepress.contracts.verdict import Check, HardwareStatement, Metrics, ModelMetrics, Outcome, TargetVerdict, Verdict
+from edgepress.contracts.verdict import Check, HardwareStatement, ModelMetrics, Outcome, TargetVerdict, Verdict
 from edgepress.gate.measurement import FoundModel, find_faults
-from edgepress.gate.nominate import NO_THRESHOLD, finite_metrics
+from edgepress.gate.nominate import NO_THRESHOLD
 from edgepress.gate.thresholds import check_threshold, thresholds_of
 
 LOCAL_CHANNEL = "local"
@@ -26,8 +28,8 @@ class Evidence:
 
     nomination: Nomination
     nominee: FoundModel
-    nominee_evaluation: Evaluation
-    baseline_evaluation: Evaluation
+    nominee_evaluation: OpenedEvaluation
+    baseline_evaluation: OpenedEvaluation
     benchmark: Benchmark
 
 
@@ -35,17 +37,17 @@ def judge_nominee(policy: GateSettings, evidence: Evidence, *, test_split_uses: 
     """The verdict. It passes only when somebody was nominated, all evidence is of that very file, and every threshold holds."""
     nomination = evidence.nomination
     baseline_faults = tuple(_baseline_faults(evidence))
-    baseline = Metrics() if baseline_faults else _metrics(evidence, BASELINE, evidence.baseline_evaluation)
+    baseline: Metrics = {} if baseline_faults else _metrics(evidence, BASELINE, evidence.baseline_evaluation)
     targets: tuple[TargetVerdict, ...] = ()
-    if nomination.nominee is not None and nomination.nominee_digest is not None:
+    if nomination.nominee is not None and JUDGED in nomination.nominee_artifacts:
         faults = (*_nominee_faults(policy, evidence, nomination.nominee), *baseline_faults)
-        metrics = Metrics() if faults else _metrics(evidence, nomination.nominee, evidence.nominee_evaluation)
+        metrics: Metrics = {} if faults else _metrics(evidence, nomination.nominee, evidence.nominee_evaluation)
         checks = tuple(_fault_check(fault) for fault in faults) or check_all(policy, metrics, baseline)
         targets = (
             TargetVerdict(
                 channel=LOCAL_CHANNEL,
-                artifact="tflite",
-                digest=evidence.nominee.tflite_digest or nomination.nominee_digest,
+                artifact=JUDGED,
+                digest=evidence.nominee.judged_digest or nomination.nominee_artifacts[JUDGED],
                 policy_digest=policy_digest(policy),
                 outcome=decide(checks),
                 metrics=metrics,
@@ -54,6 +56,7 @@ def judge_nominee(policy: GateSettings, evidence: Evidence, *, test_split_uses: 
         )
     return Verdict(
         outcome="passed" if targets and all(target.outcome == "passed" for target in targets) else "rejected",
+        task=evidence.baseline_evaluation.record.task,
         nominee=nomination.nominee,
         dataset_digest=nomination.dataset_digest,
         test_split_uses=test_split_uses,
@@ -77,9 +80,8 @@ def decide(checks: Sequence[Check]) -> Outcome:
     return "passed" if checks and all(check.outcome == "passed" for check in checks) else "rejected"
 
 
-def _metrics(evidence: Evidence, recipe: str, evaluation: Evaluation) -> Metrics:
-    latency = evidence.benchmark.latency(recipe)
-    return finite_metrics(Metrics.measured(evaluation.metrics, latency, evidence.baseline_evaluation.metrics))
+def _metrics(evidence: Evidence, recipe: str, evaluation: OpenedEvaluation) -> Metrics:
+    return gather_metrics(evaluation, evidence.benchmark.latency(recipe), evidence.baseline_evaluation)
 
 
 def _nominee_faults(policy: GateSettings, evidence: Evidence, nominee: str) -> Iterator[str]:
@@ -87,20 +89,28 @@ def _nominee_faults(policy: GateSettings, evidence: Evidence, nominee: str) -> I
     nomination, evaluation = evidence.nomination, evidence.nominee_evaluation
     if nomination.policy_digest != (judged := policy_digest(policy)):
         yield f"it was nominated under policy {nomination.policy_digest}, but is judged under {judged}"
-    for failure in (evidence.nominee.record.failure, evaluation.failure):
+    for failure in (evidence.nominee.record.failure, evaluation.record.failure):
         if failure is not None:
             yield f"the nominee failed in {failure.stage}: {failure.reason}"
             return
     if evidence.nominee.record.recipe != nominee:
         yield f"{nominee} was nominated, but the model handed over is {evidence.nominee.record.recipe}"
-    if evidence.nominee.tflite_digest != nomination.nominee_digest:
-        yield f"digest {nomination.nominee_digest} was nominated, but model.tflite has digest {evidence.nominee.tflite_digest}"
+    for kind in sorted(nomination.nominee_artifacts.keys() | evidence.nominee.artifacts.keys()):
+        nominated, found = nomination.nominee_artifacts.get(kind), evidence.nominee.artifacts.get(kind)
+        if nominated != found:
+            yield f"{kind} {nominated} was nominated, but the model handed over has {kind} {found}"
     latencies = [latency for latency in evidence.benchmark.models if latency.recipe == nominee]
     yield from find_faults(evidence.nominee, evaluation, latencies, split="test", dataset_digest=nomination.dataset_digest)
+    own, other = evaluation.record, evidence.baseline_evaluation.record
+    if (own.task, own.split_digest) != (other.task, other.split_digest):
+        yield (
+            f"the nominee was evaluated on examples {own.split_digest} as {own.task}, the baseline on {other.split_digest} as {other.task}"
+        )
 
 
 def _baseline_faults(evidence: Evidence) -> Iterator[str]:
-    evaluation, nomination = evidence.baseline_evaluation, evidence.nomination
+    evaluation, nomination = evidence.baseline_evaluation.record, evidence.nomination
+    baseline_digest = nomination.baseline_artifacts.get(JUDGED)
     if evaluation.failure is not None:
         yield f"the baseline failed in {evaluation.failure.stage}: {evaluation.failure.reason}"
         return
@@ -110,12 +120,12 @@ def _baseline_faults(evidence: Evidence) -> Iterator[str]:
         yield f"the baseline's evaluation is of the {evaluation.split} split, but the test split is needed"
     if evaluation.dataset_digest != nomination.dataset_digest:
         yield f"the baseline's evaluation used dataset {evaluation.dataset_digest}, but this run's is {nomination.dataset_digest}"
-    if nomination.baseline_digest is None or evaluation.model_digest != nomination.baseline_digest:
-        yield f"the baseline's evaluation measured digest {evaluation.model_digest}, but the baseline has {nomination.baseline_digest}"
+    if baseline_digest is None or evaluation.model_digest != baseline_digest:
+        yield f"the baseline's evaluation measured digest {evaluation.model_digest}, but the baseline has {baseline_digest}"
     measured = [latency.model_digest for latency in evidence.benchmark.models if latency.recipe == BASELINE]
-    if measured != [nomination.baseline_digest]:
+    if measured != [baseline_digest]:
         seen = ", ".join(measured) or "nothing"
-        yield f"the benchmark measured {seen} as the baseline, but the baseline has digest {nomination.baseline_digest}"
+        yield f"the benchmark measured {seen} as the baseline, but the baseline has digest {baseline_digest}"
 
 
 def _fault_check(fault: str) -> Check:

@@ -5,10 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgepress.contracts.candidate import BASELINE
+from edgepress.contracts.measured import finite
 from edgepress.contracts.policy import GateSettings
-from edgepress.contracts.verdict import CandidateVerdict, Metrics
+from edgepress.contracts.verdict import CandidateVerdict
 from edgepress.gate.measurement import Measurement
-from edgepress.gate.thresholds import TITLES, check_threshold, thresholds_of
+from edgepress.gate.thresholds import check_threshold, thresholds_of
+from edgepress.tasks.metric import Metric
+from edgepress.tasks.registry import LATENCY_P50_MS, METRICS, SIZE_GZIP_BYTES
+from edgepress.tasks.task import LearningTask
 
 NO_THRESHOLD = "the policy has no threshold"
 
@@ -21,15 +25,15 @@ class Choice:
     nominee: str | None
 
 
-def choose_nominee(policy: GateSettings, baseline: Measurement, candidates: Sequence[Measurement]) -> Choice:
+def choose_nominee(task: LearningTask, policy: GateSettings, baseline: Measurement, candidates: Sequence[Measurement]) -> Choice:
     """Nominate the best of the candidates that hold every threshold.
 
-    Best is by the policy's objective. Equal ones are told apart by higher accuracy, then smaller gzip size, then lower p50 latency, then
-    the recipe's name, so the choice never depends on the order in which candidates arrive.
+    Best is by the policy's objective. Equal ones are told apart by the task's selecting metric, then smaller gzip size, then lower p50
+    latency, then the recipe's name, so the choice never depends on the order in which candidates arrive.
     """
     judged = [_judge(policy, baseline, candidate) for candidate in candidates]
     ranks = {"eligible": 0, "ineligible": 1, "failed": 2}
-    judged.sort(key=lambda verdict: (ranks[verdict.outcome], _preference(policy, verdict)))
+    judged.sort(key=lambda verdict: (ranks[verdict.outcome], _preference(task, policy, verdict)))
     nominee = judged[0].recipe if judged and judged[0].outcome == "eligible" else None
     if nominee is not None:
         judged[0] = judged[0].model_copy(update={"outcome": "nominated"})
@@ -57,8 +61,8 @@ def _reasons(policy: GateSettings, baseline: Measurement, candidate: Measurement
         return [NO_THRESHOLD]
     checks = [check_threshold(threshold, candidate.metrics, baseline.metrics) for threshold in thresholds]
     reasons = [check.reason for check in checks if check.outcome != "passed"]
-    if _finite(getattr(candidate.metrics, policy.objective)) is None:
-        reasons.append(f"the objective, {TITLES[policy.objective]}, was not measured")
+    if finite(candidate.metrics).get(policy.objective) is None:
+        reasons.append(f"the objective, {METRICS[policy.objective].title}, was not measured")
     return reasons
 
 
@@ -69,31 +73,18 @@ def _verdict(candidate: Measurement, outcome: str, reasons: tuple[str, ...]) -> 
             "outcome": outcome,
             "model_digest": candidate.model_digest,
             "reasons": reasons,
-            "metrics": finite_metrics(candidate.metrics),
+            "metrics": finite(candidate.metrics),
         }
     )
 
 
-def finite_metrics(metrics: Metrics) -> Metrics:
-    """The same metrics with None for whatever is NaN or infinite, as a verdict may hold them."""
-    return Metrics.model_validate({name: _finite(value) for name, value in dict(metrics).items()})
+def _preference(task: LearningTask, policy: GateSettings, verdict: CandidateVerdict) -> tuple[tuple[float, ...], str]:
+    order = (METRICS[policy.objective], task.selecting, SIZE_GZIP_BYTES, LATENCY_P50_MS)
+    return tuple(_rank(metric, verdict.metrics.get(metric.name)) for metric in order), verdict.recipe
 
 
-def _preference(policy: GateSettings, verdict: CandidateVerdict) -> tuple[float, float, float, float, str]:
-    metrics = verdict.metrics
-    sign = -1.0 if policy.objective == "accuracy" else 1.0
-    return (
-        _or_last(getattr(metrics, policy.objective), sign),
-        _or_last(metrics.accuracy, -1.0),
-        _or_last(metrics.size_gzip_bytes, 1.0),
-        _or_last(metrics.latency_p50_ms, 1.0),
-        verdict.recipe,
-    )
-
-
-def _or_last(value: float | None, sign: float) -> float:
-    return math.inf if value is None else sign * value
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+def _rank(metric: Metric, value: float | None) -> float:
+    """Sorts better values first, and what was not measured last."""
+    if value is None:
+        return math.inf
+    return -value if metric.direction == "higher" else value

@@ -4,14 +4,14 @@ import shutil
 import time
 from pathlib import Path
 
-from edgepress.contracts.candidate import TFLITE_NAME, CandidateRecord, Failure, read_candidate, write_candidate
-from edgepress.contracts.evaluation import read_evaluation
+from edgepress.contracts.candidate import ARTIFACT_PATHS, JUDGED, ArtifactKind, CandidateRecord, Failure, read_candidate, write_candidate
+from edgepress.contracts.evaluation import open_evaluation
 from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import read_benchmark
 from edgepress.contracts.nomination import NOMINATION_NAME, Nomination, read_nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.verdict import VERDICT_NAME, HardwareStatement, Outcome
-from edgepress.device.digest import digest_file
+from edgepress.device.digest import digest_file, digest_tree
 from edgepress.device.files import new_directory
 from edgepress.gate.figures import tell_candidates, tell_verdict
 from edgepress.gate.judge import Evidence, judge_nominee
@@ -19,6 +19,7 @@ from edgepress.gate.ledger import count_uses, record_use
 from edgepress.gate.measurement import FoundModel, measure_baseline, measure_candidates
 from edgepress.gate.nominate import choose_nominee
 from edgepress.task import task
+from edgepress.tasks.registry import TASKS
 
 NOBODY = "none"
 """Recipe of the failed candidate that stands in when nothing was nominated."""
@@ -54,36 +55,37 @@ def nominate(
     measured = read_benchmark(benchmark)
     found_baseline = _find(baseline)
     found = [_find(candidate) for candidate in candidates]
-    reference = read_evaluation(baseline_evaluation)
+    reference = open_evaluation(baseline_evaluation)
     dataset_digest = found_baseline.record.dataset_digest
     measurements = measure_candidates(
         found,
-        [read_evaluation(evaluation) for evaluation in evaluations],
+        [open_evaluation(evaluation) for evaluation in evaluations],
         measured,
         reference,
         split="validation",
         dataset_digest=dataset_digest,
     )
-    choice = choose_nominee(policy, measure_baseline(found_baseline, reference, measured, "validation"), measurements)
+    found_reference = measure_baseline(found_baseline, reference, measured, "validation")
+    choice = choose_nominee(TASKS[reference.record.task], policy, found_reference, measurements)
+    chosen = next(((path, model) for path, model in zip(candidates, found, strict=True) if model.record.recipe == choice.nominee), None)
     nomination = Nomination(
         nominee=choice.nominee,
-        nominee_digest=choice.candidates[0].model_digest if choice.nominee is not None else None,
-        baseline_digest=found_baseline.tflite_digest,
+        nominee_artifacts=dict(chosen[1].artifacts) if chosen is not None else {},
+        baseline_artifacts=dict(found_baseline.artifacts),
         dataset_digest=dataset_digest,
         policy_digest=policy_digest(policy),
         hardware=HardwareStatement.of(measured.hardware),
         candidates=choice.candidates,
     )
     with new_directory(nominee) as building:
-        if choice.nominee is None:
+        if chosen is None:
             failure = Failure(stage="evaluate", reason="nothing was nominated")
             write_candidate(building, CandidateRecord(recipe=NOBODY, dataset_digest=dataset_digest, failure=failure))
         else:
-            chosen = next(path for path, model in zip(candidates, found, strict=True) if model.record.recipe == choice.nominee)
-            shutil.copytree(chosen, building, dirs_exist_ok=True)
+            shutil.copytree(chosen[0], building, dirs_exist_ok=True)
     with new_directory(output) as building:
         write_json(building / NOMINATION_NAME, nomination)
-    tell_candidates(nomination, reference)
+    tell_candidates(nomination, found_reference.metrics)
     print(_summarise(nomination))
 
 
@@ -120,15 +122,15 @@ def judge(
     evidence = Evidence(
         nomination=read_nomination(nomination),
         nominee=_find(nominee),
-        nominee_evaluation=read_evaluation(nominee_evaluation),
-        baseline_evaluation=read_evaluation(baseline_evaluation),
+        nominee_evaluation=open_evaluation(nominee_evaluation),
+        baseline_evaluation=open_evaluation(baseline_evaluation),
         benchmark=read_benchmark(benchmark),
     )
-    nominated = evidence.nomination.nominee_digest
+    nominated = evidence.nomination.nominee_artifacts.get(JUDGED)
     if nominated is None:
-        uses = count_uses(ledger, evidence.baseline_evaluation.split_digest)
+        uses = count_uses(ledger, evidence.baseline_evaluation.record.split_digest)
     else:  # counted before anything is decided, so that a killed judge has not looked for nothing
-        split = evidence.nominee_evaluation.split_digest
+        split = evidence.nominee_evaluation.record.split_digest
         uses = record_use(ledger, split, run_id=run_id, nominee_digest=nominated, unix_time_s=time.time())
     verdict = judge_nominee(policy, evidence, test_split_uses=uses)
     with new_directory(output) as building:
@@ -138,8 +140,12 @@ def judge(
 
 
 def _find(candidate: Path) -> FoundModel:
-    tflite = candidate / TFLITE_NAME
-    return FoundModel(record=read_candidate(candidate), tflite_digest=digest_file(tflite) if tflite.is_file() else None)
+    found: dict[ArtifactKind, str] = {}
+    for kind, name in ARTIFACT_PATHS.items():
+        path = candidate / name
+        if path.exists():
+            found[kind] = digest_tree(path) if path.is_dir() else digest_file(path)
+    return FoundModel(record=read_candidate(candidate), artifacts=found)
 
 
 def _summarise(nomination: Nomination) -> str:

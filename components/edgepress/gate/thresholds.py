@@ -1,11 +1,12 @@
 """One threshold against one observation.
 
-Rules and their inclusive bounds, named ``<metric>.<rule>``:
+Rules and their inclusive bounds, named ``<metric>.<rule>``; which of them a metric can have, ``contracts.policy`` says:
 
-    accuracy.min         accuracy >= bound
-    accuracy.max_drop    the baseline's accuracy - accuracy <= bound
-    <cost>.max           cost <= bound, in the metric's unit
-    <cost>.max_ratio     cost / the baseline's cost <= bound
+    min         value >= bound
+    max         value <= bound, in the metric's unit
+    max_drop    the baseline's value - value <= bound, for what is better when it is higher
+    max_rise    value - the baseline's value <= bound, for what is better when it is lower
+    max_ratio   value / the baseline's value <= bound
 
 A value that is absent, NaN or infinite, and a baseline of 0 in a ratio, never pass. The ratio of ``latency_p50_ms`` is the benchmark's
 own, taken within its rounds, because the two models then met the same machine state; the other ratios are quotients.
@@ -17,50 +18,43 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from edgepress.contracts.policy import AccuracyThreshold, CostThreshold, GateSettings
-from edgepress.contracts.verdict import Check, Metrics, accuracy_drop
+from edgepress.contracts.metrics import Metrics
+from edgepress.contracts.policy import GateSettings
+from edgepress.contracts.verdict import Check
+from edgepress.tasks.comparisons import LATENCY_RATIO
+from edgepress.tasks.metric import Metric
+from edgepress.tasks.registry import LATENCY_P50_MS, METRICS
 
-Rule = Literal["min", "max_drop", "max", "max_ratio"]
-
-TITLES = {
-    "accuracy": "accuracy",
-    "latency_p50_ms": "p50 latency",
-    "latency_p95_ms": "p95 latency",
-    "size_bytes": "file size",
-    "size_gzip_bytes": "gzip size",
-    "macs": "multiply-accumulates",
-}
+Rule = Literal["min", "max", "max_drop", "max_rise", "max_ratio"]
+RULES: tuple[Rule, ...] = ("min", "max", "max_drop", "max_rise", "max_ratio")
 
 
 @dataclass(frozen=True)
 class Threshold:
     """One bound of a policy."""
 
-    metric: str
+    metric: Metric
     rule: Rule
     bound: float
 
     @property
     def name(self) -> str:
         """As checks are named, e.g. ``accuracy.max_drop``."""
-        return f"{self.metric}.{self.rule}"
+        return f"{self.metric.name}.{self.rule}"
 
 
 def thresholds_of(policy: GateSettings) -> tuple[Threshold, ...]:
-    """The thresholds that a policy sets, in the order of its fields."""
+    """The thresholds that a policy sets, in the order of the metrics."""
     return tuple(_thresholds(policy))
 
 
 def _thresholds(policy: GateSettings) -> Iterator[Threshold]:
-    for metric in GateSettings.model_fields:
-        group = getattr(policy, metric)
-        if isinstance(group, AccuracyThreshold):
-            rules: tuple[tuple[Rule, float | None], ...] = (("min", group.min), ("max_drop", group.max_drop))
-        elif isinstance(group, CostThreshold):
-            rules = (("max", group.max), ("max_ratio", group.max_ratio))
-        else:
-            continue
-        yield from (Threshold(metric, rule, bound) for rule, bound in rules if bound is not None)
+    for metric in METRICS.values():
+        group = policy.threshold(metric.name)
+        for rule in RULES:
+            bound: float | None = getattr(group, rule, None)
+            if bound is not None:
+                yield Threshold(metric, rule, bound)
 
 
 def check_threshold(threshold: Threshold, metrics: Metrics, baseline: Metrics) -> Check:
@@ -85,17 +79,17 @@ class _NotMeasuredError(Exception):
 
 
 def _observe(threshold: Threshold, metrics: Metrics, baseline: Metrics) -> float:
-    title = TITLES[threshold.metric]
-    value = _measured(getattr(metrics, threshold.metric), title)
+    metric, title = threshold.metric, threshold.metric.title
+    value = _measured(metrics.get(metric.name), title)
     if threshold.rule in ("min", "max"):
         return value
-    reference = _measured(getattr(baseline, threshold.metric), f"the baseline's {title}")
-    if threshold.rule == "max_drop":
-        return accuracy_drop(value, reference)
+    reference = _measured(baseline.get(metric.name), f"the baseline's {title}")
+    if threshold.rule in ("max_drop", "max_rise"):
+        return metric.loss(value, reference)
     if reference <= 0.0:
         raise _NotMeasuredError(f"the baseline's {title} is {reference:g}, so no ratio to it can be formed")
-    if threshold.metric == "latency_p50_ms":
-        return _measured(metrics.latency_ratio, f"the ratio of {title} to the baseline's")
+    if metric is LATENCY_P50_MS:
+        return _measured(metrics.get(LATENCY_RATIO.name), f"the ratio of {title} to the baseline's")
     return _measured(value / reference, f"the ratio of {title} to the baseline's")
 
 
@@ -112,17 +106,20 @@ def _finite(value: float) -> float | None:
 
 
 def _sentence(threshold: Threshold, observed: float, passes: bool) -> str:
-    title = TITLES[threshold.metric]
-    unit = {"ms": " ms", "bytes": " bytes"}.get(threshold.metric.rsplit("_", 1)[-1], "")
+    title = threshold.metric.title
+    unit = {"ms": " ms", "bytes": " bytes"}.get(threshold.metric.unit, "")
     seen, bound = _digits(observed, threshold.bound)
     match threshold.rule:
         case "min":
             return f"{title} {seen} {'reaches' if passes else 'is below'} the minimum {bound}"
-        case "max_drop":
-            side, seen = ("above", seen.removeprefix("-")) if observed < 0 else ("below", seen)
-            return f"accuracy is {seen} {side} the baseline's, {'within' if passes else 'more than'} the largest drop {bound}"
         case "max":
             return f"{title} {seen}{unit} {'is within' if passes else 'exceeds'} the maximum {bound}{unit}"
+        case "max_drop":
+            side, seen = ("above", seen.removeprefix("-")) if observed < 0 else ("below", seen)
+            return f"{title} is {seen} {side} the baseline's, {'within' if passes else 'more than'} the largest drop {bound}"
+        case "max_rise":
+            side, seen = ("below", seen.removeprefix("-")) if observed < 0 else ("above", seen)
+            return f"{title} is {seen} {side} the baseline's, {'within' if passes else 'more than'} the largest rise {bound}"
         case "max_ratio":
             return f"{title} is {seen} of the baseline's, {'within' if passes else 'above'} the maximum {bound}"
 

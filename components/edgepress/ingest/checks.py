@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
 from edgepress.errors import DataError
 from edgepress.ingest.content import Examples, SourceContent
+from edgepress.tasks.task import LearningTask
 
 ExampleDigests = list[bytes]
 """One hash per example over all its inputs as models see them."""
@@ -28,14 +29,43 @@ def check_shapes(content: SourceContent, source: str) -> None:
             raise DataError(f"{source}: the {split} split is empty; give it examples{otherwise}")
         for name, values in examples.inputs.items():
             expected = content.train.inputs[name]
-            if (values.dtype == np.uint8) != (expected.dtype == np.uint8):
+            if any((values.dtype == kind) != (expected.dtype == kind) for kind in (np.uint8, np.int32)):
                 raise DataError(
-                    f"{source}: input {name} is {values.dtype} in {split}, but {expected.dtype} in train; only uint8 is scaled by 1/255, "
+                    f"{source}: input {name} is {values.dtype} in {split}, but {expected.dtype} in train; only uint8 is taken for pixels, "
                     "so save both as one type"
                 )
             here, there = examples.shape(name), content.train.shape(name)
             if here != there:
                 raise DataError(f"{source}: input {name} is {list(here)} in {split}, but {list(there)} in train; bring both to one shape")
+
+
+def check_labels(task: LearningTask, content: SourceContent, source: str) -> None:
+    """Labels can train, select and judge: classes that occur, both kinds of a detection of anomalies, targets that vary.
+
+    Raises:
+        DataError: otherwise, or the inputs do not suit the task.
+    """
+    splits = {split: examples.labels for split, examples in content.given.items()}
+    if task.name == "classification":
+        check_classes(content.labels, splits, source)
+    elif task.name == "anomaly_detection":
+        _check_anomalies(content, splits, source)
+    else:
+        for split, values in splits.items():
+            if len(values) > 1 and bool((values == values[0]).all()):
+                raise DataError(f"{source}: all targets of the {split} split are {values[0].tolist()}; there is nothing to predict")
+
+
+def _check_anomalies(content: SourceContent, splits: Mapping[SplitName, NDArray[np.int64]], source: str) -> None:
+    if len(content.train.inputs) != 1:
+        raise DataError(f"{source}: has {len(content.train.inputs)} inputs; an anomaly detector reconstructs one")
+    if content.train.dtype(next(iter(content.train.inputs))) != "float32":
+        raise DataError(f"{source}: an anomaly detector reconstructs float32 inputs; use dataset.scaling unit, or save real numbers")
+    for split, values in splits.items():
+        held_out = split != "train" or len(splits) == 1
+        for number, name in enumerate(content.labels):
+            if not (values == number).any() and (held_out or number == 0):
+                raise DataError(f"{source}: no {name} example is in the {split} split; add some there")
 
 
 def check_classes(labels: tuple[str, ...], splits: Mapping[SplitName, NDArray[np.int64]], source: str) -> None:
@@ -116,7 +146,7 @@ def quoted(names: Iterable[str], at_most: int = 3) -> str:
     return shown if len(listed) <= at_most else f"{shown} (and {len(listed) - at_most} more)"
 
 
-def _check_finite(examples: Examples, name: str, batch: NDArray[np.float32], first: int) -> None:
+def _check_finite(examples: Examples, name: str, batch: NDArray[np.generic], first: int) -> None:
     if np.isfinite(batch).all():
         return
     position = tuple(int(axis) for axis in np.argwhere(~np.isfinite(batch))[0])

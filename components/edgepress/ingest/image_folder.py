@@ -22,6 +22,7 @@ from edgepress.contracts.dataset import SplitName
 from edgepress.errors import DataError
 from edgepress.ingest.content import Examples, SourceContent
 from edgepress.ingest.images import IMAGE_SUFFIXES, decode_images, has_colour, printable
+from edgepress.ingest.labels import normal_first
 
 SPLIT_FOLDERS: dict[str, SplitName] = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 PASSED_OVER = frozenset({"Thumbs.db", "desktop.ini"})
@@ -43,7 +44,12 @@ def read_image_folder(path: Path, source: str, settings: DatasetSettings, scratc
         splits = _list_splits(path, source)
     except OSError as error:
         raise DataError(f"{source}: {error.filename} cannot be listed ({error.strerror}); check its permissions") from error
+    task = settings.learning_task
+    if task.name == "regression":
+        raise DataError(f"{source}: folders name classes, which a regression has none of; give a .npz file, or drop dataset.task")
     labels = tuple(sorted({image.class_name for images in splits.values() for image in images}))
+    if task.name == "anomaly_detection":
+        labels, _ = normal_first(labels, {}, source)
     index = {name: number for number, name in enumerate(labels)}
     colour = has_colour(path, [image.relative for images in splits.values() for image in images], source)
     given = {}

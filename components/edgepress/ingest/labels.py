@@ -1,4 +1,4 @@
-"""Labels as a file has them become indices into class names."""
+"""Labels as a file has them become what the task takes: indices into class names, or targets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from edgepress.contracts.dataset import SplitName
 from edgepress.errors import DataError
+from edgepress.tasks.task import LearningTask
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,67 @@ class LabelArray:
 
     key: str
     values: NDArray[Any]
+
+
+def read_labels(
+    task: LearningTask, arrays: Mapping[SplitName, LabelArray], label_names: tuple[str, ...] | None, source: str
+) -> tuple[tuple[str, ...], dict[SplitName, NDArray[Any]]]:
+    """Names of classes or targets, and each split's labels as the task has them.
+
+    Raises:
+        DataError: a label has the wrong type, shape or value for the task.
+    """
+    if task.name == "regression":
+        return _read_targets(arrays, label_names, source)
+    names, labels = encode_labels(arrays, label_names, source)
+    if task.name == "anomaly_detection" and label_names is None:
+        return normal_first(names, labels, source)
+    return names, dict(labels)
+
+
+def normal_first(
+    names: tuple[str, ...], labels: Mapping[SplitName, NDArray[np.int64]], source: str
+) -> tuple[tuple[str, ...], dict[SplitName, NDArray[Any]]]:
+    """The two classes of a detection of anomalies, the normal one first: 0 and 1 as numbers, or one that is called ``normal``.
+
+    Raises:
+        DataError: there are not two classes, or it cannot be told which is normal.
+    """
+    if len(names) != 2:
+        raise DataError(f"{source}: has the classes {', '.join(names)}; a detection of anomalies has two, normal and anomalous")
+    if names == ("0", "1"):
+        return ("normal", "anomalous"), dict(labels)
+    if "normal" not in names:
+        raise DataError(f"{source}: which of {names[0]} and {names[1]} is normal? Call that class normal, or give label_names, it first")
+    if names[0] == "normal":
+        return names, dict(labels)
+    return (names[1], names[0]), {split: 1 - values for split, values in labels.items()}
+
+
+def _read_targets(
+    arrays: Mapping[SplitName, LabelArray], target_names: tuple[str, ...] | None, source: str
+) -> tuple[tuple[str, ...], dict[SplitName, NDArray[Any]]]:
+    """Targets as float32 [n, targets]; [n] is one target. Without names one is called ``target``, several ``target_0`` and so on."""
+    targets: dict[SplitName, NDArray[Any]] = {}
+    for split, array in arrays.items():
+        values = array.values
+        if values.dtype.kind not in "iuf" or values.ndim not in (1, 2) or 0 in values.shape[1:]:
+            shape = list(values.shape)
+            raise DataError(f"{source}: {array.key} is {values.dtype}{shape}; a regression's targets are numbers, [n] or [n, targets]")
+        with np.errstate(over="ignore"):
+            real = values.astype(np.float32).reshape(len(values), -1)
+        broken = np.argwhere(~np.isfinite(real))
+        if len(broken):
+            raise DataError(f"{source}: {array.key}[{broken[0][0]}] is {values[broken[0][0]]}; repair or remove the example")
+        targets[split] = real
+    counts = {values.shape[1] for values in targets.values()}
+    if len(counts) > 1:
+        raise DataError(f"{source}: splits have {' and '.join(map(str, sorted(counts)))} targets; give each the same")
+    (count,) = counts
+    if target_names is not None and len(target_names) != count:
+        raise DataError(f"{source}: label_names has {len(target_names)} names, but there are {count} targets; give one name each")
+    names = target_names or (("target",) if count == 1 else tuple(f"target_{index}" for index in range(count)))
+    return names, targets
 
 
 def encode_labels(

@@ -3,15 +3,18 @@
 One set of examples, out of which EdgePress takes validation and test:
 
     x                 the one input, [n, ...]; or x_<input> for each of several named inputs
-    y                 labels [n]: integers from 0 without gaps, or strings
+    y                 labels [n]: integers from 0 without gaps, or strings; of a regression numbers, [n] or [n, targets]; of a detection
+                      of anomalies 0 for normal and 1 for anomalous, or strings of which one is ``normal``
     <column>          strings, integers or booleans [n], for each name in ``dataset.slice_columns``
+    <split_by>        groups or times [n], under the name that ``dataset.split_by`` gives
 
 Given splits; a missing validation or test is taken out of train:
 
     x_train, y_train, x_validation, y_validation, x_test, y_test; or x_<input>_train, ...; and <column>_train, ...
 
-In both: ``label_names``, class names [classes] of str, optional. uint8 inputs are pixels: scaled to [0, 1], and [n, height, width] becomes
-[n, height, width, 1]; other numbers become float32 as they are. Inputs keep the order of the file.
+In both: ``label_names``, names of classes or targets [classes] of str, optional. uint8 inputs are pixels: scaled as ``dataset.scaling``
+says, and [n, height, width] becomes [n, height, width, 1]; int32 stays int32, other numbers become float32 as they are. Inputs keep the
+order of the file.
 """
 
 import re
@@ -30,7 +33,7 @@ from edgepress.contracts.config import DatasetSettings
 from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
 from edgepress.errors import DataError, one_line
 from edgepress.ingest.content import Examples, SourceContent
-from edgepress.ingest.labels import LabelArray, encode_labels
+from edgepress.ingest.labels import LabelArray, read_labels
 
 UNREADABLE = (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError)
 """What numpy and zipfile raise for damaged files: RuntimeError for an encrypted one and, as its subclass NotImplementedError, for an
@@ -81,11 +84,16 @@ def _read_archive(archive: Any, name: str, source: str, settings: DatasetSetting
     columns = {split: [f"{column}{suffix}" for column in settings.slice_columns] for split, suffix in layout.suffixes.items()}
     used = {LABEL_NAMES_KEY}
     for split, suffix in layout.suffixes.items():
-        used |= {f"y{suffix}", *(f"{prefix}{suffix}" for prefix in layout.inputs.values()), *columns[split]}
+        used |= {
+            f"y{suffix}",
+            *([f"{settings.split_by}{suffix}"] if settings.split_by else []),
+            *(f"{prefix}{suffix}" for prefix in layout.inputs.values()),
+            *columns[split],
+        }
     _refuse_misspelt(keys, used, source)
     label_names = _read_label_names(read(LABEL_NAMES_KEY), source) if LABEL_NAMES_KEY in keys else None
     arrays = {split: LabelArray(f"y{suffix}", read(f"y{suffix}")) for split, suffix in layout.suffixes.items()}
-    names, labels = encode_labels(arrays, label_names, source)
+    names, labels = read_labels(settings.learning_task, arrays, label_names, source)
     given = {}
     for split, suffix in layout.suffixes.items():
         count = len(labels[split])
@@ -97,6 +105,7 @@ def _read_archive(archive: Any, name: str, source: str, settings: DatasetSetting
                 for column, key in zip(settings.slice_columns, columns[split], strict=True)
             },
             where=_naming(source, layout, split),
+            split_by=_read_split_by(read, f"{settings.split_by}{suffix}", keys, count, source) if settings.split_by else None,
         )
     unused = [key for key in keys if key not in used]
     if unused:
@@ -175,6 +184,17 @@ def _read_column(read: Callable[[str], NDArray[Any]], key: str, keys: list[str],
             f"{source}: slice column {key} is {array.dtype}; save strings, integers or booleans, such as groups of a continuous value"
         )
     return array.astype(np.str_)
+
+
+def _read_split_by(read: Callable[[str], NDArray[Any]], key: str, keys: list[str], count: int, source: str) -> NDArray[Any]:
+    if key not in keys:
+        raise DataError(f"{source}: has no {key}, which dataset.split_by asks for; it holds {', '.join(keys)}")
+    array = read(key)
+    if array.shape != (count,) or array.dtype.kind not in "UiubfM":
+        raise DataError(f"{source}: {key} is {array.dtype}{list(array.shape)}; a group or time of each of the {count} examples is needed")
+    if (array.dtype.kind == "f" and not np.isfinite(array).all()) or (array.dtype.kind == "M" and np.isnat(array).any()):
+        raise DataError(f"{source}: {key} has examples without a time; give each one")
+    return array
 
 
 def _read_label_names(array: NDArray[Any], source: str) -> tuple[str, ...]:

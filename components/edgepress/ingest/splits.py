@@ -1,4 +1,4 @@
-"""Seeded, stratified splits of exact sizes.
+"""Seeded splits of exact sizes, stratified by class.
 
 The order in which a class's examples are drawn comes from raw output of the PCG64 bit generator, whose stream numpy keeps across versions
 and machines (NEP 19); ``Generator``'s and Python's own shuffles promise less.
@@ -38,12 +38,23 @@ def apportion(class_counts: Sequence[int], part_counts: Sequence[int]) -> NDArra
     return table
 
 
+def seeded_stream(count: int, seed: int, number: int) -> NDArray[np.uint64]:
+    """Raw random numbers, uint64 [count]; ``number`` tells streams of one seed apart."""
+    stream: NDArray[np.uint64] = np.random.PCG64(np.random.SeedSequence([seed % 2**64, number])).random_raw(count)
+    return stream
+
+
+def seeded_order(count: int, seed: int) -> NDArray[np.int64]:
+    """A permutation of 0 to count - 1, int64."""
+    return np.argsort(seeded_stream(count, seed, 0), kind="stable").astype(np.int64)
+
+
 def draw(labels: NDArray[np.int64], table: NDArray[np.int64], drawable: NDArray[np.bool_], seed: int) -> list[NDArray[np.int64]]:
     """Indices of each part of ``table``, ascending; parts but the last take only ``drawable`` examples, the last takes all that remain."""
     parts: list[list[NDArray[np.int64]]] = [[] for _ in range(table.shape[1])]
     for number, wanted in enumerate(table):
         members = np.flatnonzero(labels == number)
-        stream = np.random.PCG64(np.random.SeedSequence([seed % 2**64, number])).random_raw(len(members))
+        stream = seeded_stream(len(members), seed, number)
         # Those that may not be drawn come last, and so stay in the last part.
         order = members[np.lexsort((stream, ~drawable[members]))]
         for part, indices in zip(parts, np.split(order, np.cumsum(wanted)[:-1]), strict=True):

@@ -17,11 +17,12 @@ from edgepress.contracts.dataset import DatasetDescription, DatasetManifest, Inp
 from edgepress.contracts.last_verdict import SeenSource
 from edgepress.device.files import fsync_directory
 from edgepress.errors import DataError, InputError, IntegrityError
-from edgepress.ingest.checks import check_classes, check_duplicates, check_shapes, digest_examples, find_repeated
+from edgepress.ingest.checks import check_duplicates, check_labels, check_shapes, digest_examples, find_repeated
 from edgepress.ingest.content import SourceContent
 from edgepress.ingest.sources import read_source
-from edgepress.ingest.splits import held_out_fractions, keep_stratified, take_splits
-from edgepress.ingest.write import INPUT_DTYPE, Selection, sync_tree, write_dataset
+from edgepress.ingest.splits import held_out_fractions, keep_stratified
+from edgepress.ingest.strategies import split_examples
+from edgepress.ingest.write import Selection, sync_tree, write_dataset
 from edgepress.storage.dataset import FETCHED_NAME, is_stored, store_dataset
 from edgepress.storage.source_digest import digest_in_place
 from edgepress.task import task
@@ -85,7 +86,7 @@ def ingest(*, settings: DatasetSettings, root: str | Path) -> IngestResult:
         manifest = write_dataset(built, _describe(content, settings, splits), splits)
         path = _put_in_place(built, manifest, folder)
     counts = ", ".join(f"{name} {count:,}" for name, count in manifest.counts.items())
-    print(f"{settings.source}: {counts} examples of {len(manifest.labels)} classes; {manifest.digest}")
+    print(f"{settings.source}: {counts} examples, {_names(manifest)}; {manifest.digest}")
     address = store_dataset(open_dataset(path), str(root)) if is_stored(root) else str(path)
     return IngestResult(path=path, digest=manifest.digest, address=address, source=source)
 
@@ -98,7 +99,8 @@ def _look_at(source: str) -> SeenSource:
 def _check_and_split(content: SourceContent, settings: DatasetSettings) -> dict[SplitName, Selection]:
     source, train = settings.source, content.train
     check_shapes(content, source)
-    check_classes(content.labels, {split: examples.labels for split, examples in content.given.items()}, source)
+    task = settings.learning_task
+    check_labels(task, content, source)
     digests = {split: digest_examples(examples) for split, examples in content.given.items()}
     check_duplicates(content.given, digests)
     splits = {split: Selection(examples, np.arange(len(examples), dtype=np.int64)) for split, examples in content.given.items()}
@@ -106,21 +108,42 @@ def _check_and_split(content: SourceContent, settings: DatasetSettings) -> dict[
     if wanted:
         repeated = find_repeated(digests["train"])
         if repeated.any():
-            print(f"{source}: {int(repeated.sum()):,} of {len(train):,} examples have a copy; all of these stay in train")
-        taken = take_splits(train.labels, content.labels, wanted, repeated=repeated, seed=settings.seed, source=source)
+            print(f"{source}: {int(repeated.sum()):,} of {len(train):,} examples have a copy{_where_copies_go(settings)}")
+        taken = split_examples(settings, train, content.labels, wanted, repeated)
         splits |= {split: Selection(train, indices) for split, indices in taken.items()}
+    if task.trains_on is not None:
+        selection = splits["train"]
+        kept_for_training = selection.indices[np.isin(train.labels[selection.indices], task.trains_on)]
+        splits["train"] = Selection(train, kept_for_training)
+        if len(kept_for_training) < len(selection):
+            left_out = len(selection) - len(kept_for_training)
+            print(f"{source}: {left_out:,} anomalies of the training split are left out: an anomaly detector learns what is normal")
     if settings.train_examples is not None:
         indices = splits["train"].indices
-        kept = keep_stratified(train.labels[indices], content.labels, settings.train_examples, seed=settings.seed)
+        by_class = task.name == "classification"
+        labels = train.labels[indices] if by_class else np.zeros(len(indices), np.int64)
+        kept = keep_stratified(labels, content.labels if by_class else ("all",), settings.train_examples, seed=settings.seed)
         splits["train"] = Selection(train, indices[kept])
     return splits
+
+
+def _where_copies_go(settings: DatasetSettings) -> str:
+    return "" if settings.split in ("group", "time") else "; all of these stay in train"
+
+
+def _names(manifest: DatasetManifest) -> str:
+    if manifest.task == "regression":
+        return f"targets {', '.join(manifest.labels)}"
+    return f"{len(manifest.labels)} classes"
 
 
 def _describe(content: SourceContent, settings: DatasetSettings, splits: dict[SplitName, Selection]) -> DatasetDescription:
     return DatasetDescription(
         name=content.name,
-        task="classification",
-        inputs=tuple(InputSpec(name=name, shape=content.train.shape(name), dtype=INPUT_DTYPE.name) for name in content.train.inputs),
+        task=settings.learning_task.name,
+        inputs=tuple(
+            InputSpec(name=name, shape=content.train.shape(name), dtype=content.train.dtype(name)) for name in content.train.inputs
+        ),
         labels=content.labels,
         slice_columns=settings.slice_columns,
         counts={"train": len(splits["train"]), "validation": len(splits["validation"]), "test": len(splits["test"])},

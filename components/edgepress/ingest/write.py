@@ -24,9 +24,6 @@ from edgepress.contracts.json_file import write_json
 from edgepress.device.files import fsync_directory
 from edgepress.ingest.content import Examples
 
-LABEL_DTYPE = np.dtype("<i8")
-INPUT_DTYPE = np.dtype("<f4")
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -80,20 +77,22 @@ def write_dataset(directory: Path, description: DatasetDescription, splits: Mapp
         OSError: the disk is full or the directory cannot be written; its ``filename`` is set.
     """
     content = DatasetHash(description)
+    label_dtype = description.learning_task.label_dtype.newbyteorder("<")
     for name in SPLIT_NAMES:
         selection = splits[name]
         inputs = directory / name / "inputs"
         inputs.mkdir(parents=True)
         for spec in description.inputs:
             shape = (len(selection), *spec.shape)
-            content.begin_array(name, f"inputs/{spec.name}", INPUT_DTYPE, shape)
-            with ArrayFile(inputs / f"{spec.name}.npy", INPUT_DTYPE, shape) as array:
+            dtype = np.dtype(spec.dtype).newbyteorder("<")
+            content.begin_array(name, f"inputs/{spec.name}", dtype, shape)
+            with ArrayFile(inputs / f"{spec.name}.npy", dtype, shape) as array:
                 for chunk in selection.examples.chunks(spec.name, selection.indices):
                     array.write(chunk)
                     content.update(chunk)
-        labels = np.ascontiguousarray(selection.examples.labels[selection.indices], dtype=LABEL_DTYPE)
+        labels = np.ascontiguousarray(selection.examples.labels[selection.indices], dtype=label_dtype)
         content.add_array(name, "labels", labels)
-        with ArrayFile(directory / name / "labels.npy", LABEL_DTYPE, labels.shape) as array:
+        with ArrayFile(directory / name / "labels.npy", label_dtype, labels.shape) as array:
             array.write(labels)
         columns = {column: selection.examples.slices[column][selection.indices] for column in description.slice_columns}
         for column, values in columns.items():

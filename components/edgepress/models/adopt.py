@@ -12,16 +12,16 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgepress.contracts.dataset import InputSpec
+from edgepress.contracts.dataset import DatasetDescription
 from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError, ModelError, one_line
-from edgepress.models.check import check_classifier
+from edgepress.models.check import check_model
 from edgepress.models.keras import keras
 from edgepress.models.saved_config import LOOKUP_CLASSES, MODEL_CLASSES, SavedConfig, read_saved_config, refuse_unknown_objects
 from edgepress.models.source import copy_source
 
 
-def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], num_classes: int) -> keras.Model:
+def adopt_model(source: str, source_digest: str, dataset: DatasetDescription) -> keras.Model:
     """Load a trained Keras 2 model, uncompiled, from a ``.h5`` or ``.keras`` file or a SavedModel directory.
 
     The source is copied first; the copy is what is verified and then loaded.
@@ -29,8 +29,7 @@ def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], 
     Args:
         source: local path or ``s3://`` URI.
         source_digest: digest that the content must have; an empty string asks for none.
-        inputs: the dataset's inputs.
-        num_classes: the dataset's number of classes.
+        dataset: what it is for.
 
     Raises:
         ModelError: it is not such a model, would run code or read another file, or does not fit the dataset.
@@ -57,7 +56,7 @@ def adopt_model(source: str, source_digest: str, inputs: tuple[InputSpec, ...], 
         except Exception as error:
             # Whatever a damaged or unusual file makes Keras stumble over.
             raise ModelError(f"{source}: Keras 2 cannot load it: {one_line(error)[:300]}") from error
-    return check_classifier(model, inputs, num_classes, source)
+    return check_model(model, dataset.inputs, dataset, source)
 
 
 def known_classes() -> frozenset[str]:

@@ -10,5 +10,5 @@ learned: ResNet-8 after 200 steps on Fashion-MNIST had 71 % training and 18 % va
 
 
 def batch_norm(x: Any, name: str, momentum: float = MOMENTUM) -> Any:
-    """Normalize the output of a convolution [batch, height, width, channels]; quantization-aware training folds it into that."""
+    """Normalize the output of a layer [batch, ..., channels]; quantization-aware training folds it into a convolution before it."""
     return keras.layers.BatchNormalization(momentum=momentum, name=name)(x)

@@ -3,19 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
-from edgepress.contracts.dataset import InputSpec
+import numpy as np
+
+from edgepress.contracts.dataset import DatasetDescription, InputSpec
 from edgepress.errors import ModelError
 from edgepress.models.keras import keras
-from edgepress.models.outputs import outputs_probabilities
+from edgepress.models.outputs import output_meaning
 
 
-def check_classifier(model: Any, inputs: tuple[InputSpec, ...], num_classes: int, origin: str) -> keras.Model:
-    """Return the model when it is a Functional or Sequential Keras 2 classifier for these inputs and this number of classes.
+def check_model(model: Any, inputs: tuple[InputSpec, ...], dataset: DatasetDescription, origin: str) -> keras.Model:
+    """Return the model when it is a Functional or Sequential Keras 2 model that takes these inputs and gives what the dataset's task needs.
 
     Args:
         model: whatever was built or loaded.
         inputs: what it is to be fed, after any preprocessing.
-        num_classes: columns of its output.
+        dataset: what it is for.
         origin: the file, for messages.
 
     Raises:
@@ -34,15 +36,16 @@ def check_classifier(model: Any, inputs: tuple[InputSpec, ...], num_classes: int
             )
     _check_inputs(model, inputs, origin)
     if len(model.outputs) != 1:
-        raise ModelError(f"{origin}: model {model.name} has {len(model.outputs)} outputs; a classifier has one")
+        raise ModelError(f"{origin}: model {model.name} has {len(model.outputs)} outputs; a model for {dataset.task} has one")
     shape = tuple(model.outputs[0].shape)
-    if shape != (None, num_classes):
+    if shape not in [(None, *allowed) for allowed in dataset.output_shapes]:
+        wanted = " or ".join(str(list(allowed)) for allowed in dataset.output_shapes)
         raise ModelError(
-            f"{origin}: model {model.name} outputs shape {_shown(shape)} an example, but the dataset has {num_classes} classes; "
-            f"its last layer must have {num_classes} units"
+            f"{origin}: model {model.name} outputs shape {_shown(shape)} an example, but {dataset.task} on this dataset needs {wanted}; "
+            "change its last layer"
         )
     try:
-        outputs_probabilities(model)
+        output_meaning(model, dataset.learning_task)
     except ModelError as error:
         raise ModelError(f"{origin}: {error}") from error
     return model
@@ -64,6 +67,12 @@ def _check_inputs(model: keras.Model, inputs: tuple[InputSpec, ...], origin: str
         if shape[1:] != spec.shape:
             raise ModelError(
                 f"{origin}: model {model.name} takes examples of shape {_shown(shape)}, the dataset's {spec.name} has {list(spec.shape)}"
+            )
+        dtype = tensor.dtype.as_numpy_dtype
+        if not np.can_cast(np.dtype(spec.dtype), dtype, casting="same_kind"):
+            raise ModelError(
+                f"{origin}: model {model.name} takes {np.dtype(dtype)}, and would cut off what is behind the point of the dataset's "
+                f"{spec.name}, which is {spec.dtype}; give its keras.Input that dtype"
             )
 
 

@@ -1,9 +1,9 @@
 """DS-CNN, as in MLPerf Tiny's keyword spotting (Zhang et al. 2017, arXiv:1711.07128; Banbury et al. 2021, arXiv:2106.07597)."""
 
+from edgepress.contracts.builtin_models import DsCnnParams
 from edgepress.contracts.dataset import InputSpec
 from edgepress.models.batch_norm import batch_norm
 from edgepress.models.keras import keras
-from edgepress.models.parameters import DsCnnParams
 
 
 def build_ds_cnn(spec: InputSpec, num_classes: int, params: DsCnnParams) -> keras.Model:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from edgepress.contracts.builtin_models import MobileNetV1Params
 from edgepress.contracts.dataset import InputSpec
 from edgepress.models.batch_norm import batch_norm
 from edgepress.models.keras import keras
-from edgepress.models.parameters import MobileNetV1Params
 
 BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (512, 1), (512, 1), (512, 1), (512, 1), (512, 1), (1024, 2), (1024, 1))
 """Channels at alpha 1 and stride of each depthwise separable block."""

@@ -1,13 +1,16 @@
-"""What a model's output means: logits or probabilities."""
+"""What a model's output means: logits, probabilities, values or a reconstruction."""
 
 from typing import Any, Literal
 
 from edgepress.errors import ModelError
 from edgepress.models.keras import keras, tf
+from edgepress.tasks.observations import OutputMeaning
+from edgepress.tasks.task import LearningTask
 
 Meaning = Literal["logits", "probabilities", "changed probabilities"]
 
 SOFTMAX_OPERATIONS = ("nn.softmax", "compat.v1.nn.softmax", "math.softmax")
+SIGMOID_OPERATIONS = ("math.sigmoid", "nn.sigmoid", "sigmoid")
 KEEPING_LAYERS = (
     keras.layers.Flatten,
     keras.layers.Reshape,
@@ -26,33 +29,31 @@ KEEPING_LAYERS = (
 KEEPING_OPERATIONS = ("reshape", "squeeze", "compat.v1.squeeze", "expand_dims", "identity", "cast")
 
 
-def outputs_probabilities(model: keras.Model) -> bool:
-    """Whether what the model gives comes from a softmax over the classes, unchanged. Looks through models inside the model, through layers
-    that keep probabilities what they are, and through the wrappers of pruning, clustering and quantization-aware training.
+def output_meaning(model: keras.Model, task: LearningTask) -> OutputMeaning:
+    """What a model's output is, of what it can be for its task.
+
+    Of a classifier it is probabilities where it comes unchanged from a softmax over the classes, or from a sigmoid where one output stands
+    for two classes; logits otherwise. Looks through models inside the model, through layers that keep probabilities what they are, and
+    through the wrappers of pruning, clustering and quantization-aware training.
 
     Raises:
-        ModelError: the model has several outputs, is not a Functional or Sequential model, or ends in something that makes neither logits
-            nor probabilities of a softmax.
+        ModelError: the model has several outputs, is not a Functional or Sequential model, or is a classifier that ends in something that
+            makes neither logits nor probabilities.
     """
     outputs = _outputs(model)
     if len(outputs) != 1:
-        raise ModelError(f"model {model.name}: has {len(outputs)} outputs; a classifier has one")
-    meaning = _meaning(outputs[0], outputs[0].shape[-1], ())
+        raise ModelError(f"model {model.name}: has {len(outputs)} outputs; a model for {task.name} has one")
+    if len(task.meanings) == 1:
+        return task.meanings[0]
+    classes = outputs[0].shape[-1]
+    meaning = _meaning(outputs[0], classes, ())
     if meaning == "changed probabilities":
+        last = "sigmoid" if classes == 1 else "softmax over the classes"
         raise ModelError(
-            f"model {model.name}: its last layers change what a softmax gave, so that it is neither logits nor probabilities; "
-            "make the softmax over the classes the last layer, or leave it out"
+            f"model {model.name}: its last layers change what a {'sigmoid or softmax' if classes == 1 else 'softmax'} gave, so that it is "
+            f"neither logits nor probabilities; make the {last} the last layer, or leave it out"
         )
-    return meaning == "probabilities"
-
-
-def default_loss(model: keras.Model) -> keras.losses.Loss:
-    """Sparse cross-entropy that fits the model's kind of output: takes int labels [batch] and outputs float32 [batch, classes].
-
-    Raises:
-        ModelError: as ``outputs_probabilities``.
-    """
-    return keras.losses.SparseCategoricalCrossentropy(from_logits=not outputs_probabilities(model))
+    return meaning
 
 
 def _outputs(model: Any) -> list[Any]:
@@ -67,7 +68,8 @@ def _meaning(tensor: Any, classes: int, around: tuple[tuple[Any, Any], ...]) -> 
 
     Args:
         tensor: symbolic.
-        classes: values that a softmax must share one among; over another axis it gives no probabilities of classes.
+        classes: values that a softmax must share one among; over another axis it gives no probabilities of classes. Where there is one
+            value alone, a sigmoid makes it a probability, and a softmax a constant.
         around: the models that the tensor's graph lies inside, each with the node that calls it, outermost first.
     """
     node = tensor.node
@@ -83,8 +85,10 @@ def _meaning(tensor: Any, classes: int, around: tuple[tuple[Any, Any], ...]) -> 
         model, call = around[-1]
         position = next(index for index, own in enumerate(model.inputs) if own.node.layer is layer)
         return _meaning(call.keras_inputs[position], classes, around[:-1])
+    if classes == 1 and _is_sigmoid(layer):
+        return "probabilities"
     if _is_softmax(layer):
-        return "probabilities" if tensor.shape[-1] == classes else "changed probabilities"
+        return "probabilities" if tensor.shape[-1] == classes > 1 else "changed probabilities"
     # A layer with weights makes something new of whatever it is given, and the logarithm of probabilities serves as logits.
     if (layer.weights and not _keeps(layer)) or _operation(layer) == "math.log":
         return "logits"
@@ -96,6 +100,10 @@ def _meaning(tensor: Any, classes: int, around: tuple[tuple[Any, Any], ...]) -> 
 
 def _is_softmax(layer: Any) -> bool:
     return isinstance(layer, keras.layers.Softmax) or _activation(layer) == "softmax" or _operation(layer) in SOFTMAX_OPERATIONS
+
+
+def _is_sigmoid(layer: Any) -> bool:
+    return _activation(layer) == "sigmoid" or _operation(layer) in SIGMOID_OPERATIONS
 
 
 def _keeps(layer: Any) -> bool:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from edgepress.contracts.builtin_models import ResNet8Params
 from edgepress.contracts.dataset import InputSpec
 from edgepress.models.batch_norm import batch_norm
 from edgepress.models.keras import keras
-from edgepress.models.parameters import ResNet8Params
 
 
 def build_resnet8(spec: InputSpec, num_classes: int, params: ResNet8Params) -> keras.Model:

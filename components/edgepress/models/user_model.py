@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from edgepress.contracts.candidate import KERAS_NAME
-from edgepress.contracts.dataset import InputSpec
+from edgepress.contracts.dataset import DatasetDescription, InputSpec
 from edgepress.errors import ModelError, one_line
-from edgepress.models.check import check_classifier
+from edgepress.models.check import check_model
 from edgepress.models.keras import keras, tf
 from edgepress.models.storage import read_model, save_model
 from edgepress.models.user_module import UserModule, first_line
@@ -20,19 +20,22 @@ TOLERANCE = 1e-4
 COMPLETE_CONFIG = "a class of your own needs a get_config() that returns all arguments of its constructor"
 
 
-def build_user_model(user_module: UserModule, params: Mapping[str, Any], inputs: tuple[InputSpec, ...], num_classes: int) -> keras.Model:
-    """Call ``build_model(input_shape, num_classes, **params)``; ``input_shape`` is what ``preprocess`` gives (a dict for several inputs).
+def build_user_model(user_module: UserModule, params: Mapping[str, Any], dataset: DatasetDescription) -> keras.Model:
+    """Call ``build_model`` with the shape that ``preprocess`` gives (a dict for several inputs), and with the number of classes or targets,
+    or the shape of a reconstruction.
 
     The model is stored and loaded once, as later stages will: what does not survive that is told before it is trained.
 
     Raises:
         ModelError: a hook fails, or the model does not fit or cannot be stored and loaded; the message names the line of the user's file.
     """
-    inputs = preprocessed_inputs(user_module, inputs)
+    inputs = preprocessed_inputs(user_module, dataset.inputs)
     shapes: Any = inputs[0].shape if len(inputs) == 1 else {spec.name: spec.shape for spec in inputs}
-    model = user_module.call("build_model", shapes, num_classes, **params)
+    usual = dataset.output_shapes[0]
+    outputs: Any = usual if dataset.learning_task.loss == "reconstruction_error" else usual[0]
+    model = user_module.call("build_model", shapes, outputs, **params)
     origin = f"{user_module.shown_as}:{first_line(user_module.build_model)}: build_model"
-    check_classifier(model, inputs, num_classes, origin)
+    check_model(model, inputs, dataset, origin)
     _check_stored(model, user_module, origin)
     return model
 

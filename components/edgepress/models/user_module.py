@@ -1,14 +1,22 @@
 """The user's Python file: ``build_model`` and optional hooks.
 
     def build_model(input_shape, num_classes, **params)   -> a Functional or Sequential Keras 2 model
-    def loss(y_true, y_pred)                              int labels [batch], outputs [batch, classes] -> float [batch] or scalar
-    def metrics()                                         -> list of Keras metrics, reported beside accuracy
-    def augment(x, y)                                     on batches, training only
+    def loss(y_true, y_pred)                              labels and outputs of a batch -> float [batch] or scalar
+    def metrics()                                         -> list of Keras metrics of the same, reported beside the one that selects
+    def augment(x, y)                                     on batches of inputs and labels, training only
     def preprocess(x)                                     on batches, in TensorFlow operations; becomes part of the shipped graph
     def custom_objects()                                  -> {name: class} that a stored model needs to be loaded
 
 With one dataset input ``x`` is a tensor [batch, *shape] and ``input_shape`` a tuple; with several both are dicts by input name.
-``input_shape`` is the shape after ``preprocess``. Nothing here imports TensorFlow; the user's file may.
+``input_shape`` is the shape after ``preprocess``. The second argument of ``build_model``, which may have any name, says what the model is
+to give, and follows from the task, as do labels and outputs:
+
+    classification      the number of classes; labels int64 [batch], outputs [batch, classes], or [batch, 1] where there are two classes
+    regression          the number of targets; labels float32 [batch, targets], outputs likewise
+    anomaly_detection   the shape of the output, a tuple, which is that of the dataset's input; ``loss`` and ``metrics`` see the input, as
+                        it is before ``preprocess``, in place of labels: float32 [batch, *shape], outputs likewise
+
+Nothing here imports TensorFlow; the user's file may.
 """
 
 import linecache

@@ -1,40 +1,51 @@
 """What ties a verdict to the files it was given on."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME
+from edgepress.contracts.candidate import ARTIFACT_PATHS, ArtifactKind
 from edgepress.contracts.verdict import Verdict
-from edgepress.device.digest import digest_file, digest_tree
 from edgepress.errors import IntegrityError
+from edgepress.tasks.task import TaskName
 
 
-def check_binding(verdict: Verdict, source: str, *, recipe: str, dataset_digest: str, models: Path) -> None:
+def check_binding(
+    verdict: Verdict, source: str, *, recipe: str, task: TaskName, dataset_digest: str, models: Path, digests: Mapping[ArtifactKind, str]
+) -> tuple[ArtifactKind, ...]:
     """Check that a verdict passed, and that it is about these very files.
 
     Args:
         verdict: the judgement.
         source: what to call it in errors.
         recipe: that made the files.
+        task: that they are for.
         dataset_digest: of the dataset they were made and judged with.
-        models: directory with ``model.tflite`` and ``saved_model/``; their content is read, no record of it is believed.
+        models: directory of the files, for errors.
+        digests: kind -> digest of every artifact there, computed from its content.
+
+    Returns:
+        The kinds that were judged. Others may lie beside them; nobody said that they are good.
 
     Raises:
-        IntegrityError: it did not pass, or is about another recipe, dataset or file.
+        IntegrityError: it did not pass, or is about another recipe, task, dataset or file, or nobody judged what devices run.
     """
     if verdict.outcome != "passed" or not verdict.targets:
         raise IntegrityError(f"{source}: the verdict is {verdict.outcome}, and only a passed one can be released")
     if verdict.nominee != recipe:
         raise IntegrityError(f"{source}: the verdict is about recipe {verdict.nominee}, but {models} was made by {recipe}")
+    if verdict.task != task:
+        raise IntegrityError(f"{source}: the verdict is about {verdict.task}, but {models} is for {task}")
     if verdict.dataset_digest != dataset_digest:
         raise IntegrityError(f"{source}: the verdict was given on dataset {verdict.dataset_digest}, not on {dataset_digest}")
-    digests = {"tflite": digest_file(models / TFLITE_NAME), "saved_model": digest_tree(models / SAVED_MODEL_NAME)}
-    names = {"tflite": TFLITE_NAME, "saved_model": SAVED_MODEL_NAME}
     for target in verdict.targets:
         if target.outcome != "passed":
             raise IntegrityError(f"{source}: the verdict for {target.channel} is {target.outcome}, and only a passed one can be released")
-        if target.digest != digests[target.artifact]:
+        found = digests.get(target.artifact, "none")
+        if target.digest != found:
             raise IntegrityError(
-                f"{models / names[target.artifact]}: has digest {digests[target.artifact]}, but {target.digest} was judged; run again"
+                f"{models / ARTIFACT_PATHS[target.artifact]}: has digest {found}, but {target.digest} was judged; run again"
             )
-    if not any(target.artifact == "tflite" for target in verdict.targets):
-        raise IntegrityError(f"{source}: no target judged {TFLITE_NAME}, which the bundle ships")
+    judged = tuple(kind for kind in ARTIFACT_PATHS if any(target.artifact == kind for target in verdict.targets))
+    if "tflite" in digests and "tflite" not in judged:
+        raise IntegrityError(f"{source}: no target judged {ARTIFACT_PATHS['tflite']}, which the bundle ships")
+    return judged

@@ -1,22 +1,24 @@
-"""Build the bundle's directory from the nominee, the verdict and the test split."""
+"""Build the bundle's directory from the nominee, the verdict and the validation split."""
 
 import platform
 import shutil
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, CandidateRecord, read_candidate
+from edgepress.contracts.candidate import ARTIFACT_PATHS, ArtifactKind, CandidateRecord, read_candidate
 from edgepress.contracts.dataset import DatasetAddress
 from edgepress.contracts.json_file import write_json
 from edgepress.contracts.release import MANIFEST_NAME, BundleFile, ReleaseManifest, Versions, list_files
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
-from edgepress.device.digest import digest_file, digest_tree
+from edgepress.device.digest import digest_file
 from edgepress.errors import IntegrityError
 from edgepress.release.binding import check_binding
 from edgepress.release.golden import write_golden
+from edgepress.runtimes.artifact import read_artifact
+from edgepress.runtimes.registry import runtime_version
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.tflite.litert import runtime_version
 
 
 def build_bundle(
@@ -33,7 +35,7 @@ def build_bundle(
         verdict: directory with ``verdict.json``.
         nominee: candidate directory that was judged.
         dataset: dataset directory, or its address in an object store.
-        golden_examples: examples of the test split to ship with their outputs.
+        golden_examples: examples of the validation split to ship with their outputs.
 
     Raises:
         IntegrityError: the verdict did not pass or is about other files, or the nominee's record disagrees with its files.
@@ -45,22 +47,32 @@ def build_bundle(
     opened = fetch_dataset(dataset)
     if record.dataset_digest != opened.manifest.digest:
         raise IntegrityError(f"{nominee}: was made from dataset {record.dataset_digest}, but {dataset} is {opened.manifest.digest}")
-    _copy(nominee / TFLITE_NAME, bundle / TFLITE_NAME)
-    _copy(nominee / SAVED_MODEL_NAME, bundle / SAVED_MODEL_NAME)
+    for kind in record.artifacts:
+        _copy(nominee / ARTIFACT_PATHS[kind], bundle / ARTIFACT_PATHS[kind])
     _copy(verdict / VERDICT_NAME, bundle / VERDICT_NAME)
     judged = read_verdict(bundle)
-    check_binding(judged, str(verdict / VERDICT_NAME), recipe=record.recipe, dataset_digest=record.dataset_digest, models=bundle)
-    tflite_digest, saved_model_digest = _recorded_digests(bundle, nominee, record)
-    golden = write_golden(bundle, record, opened.split("test"), golden_examples)
+    artifacts = {kind: read_artifact(bundle, kind).digest for kind in record.artifacts}
+    kinds = check_binding(
+        judged,
+        str(verdict / VERDICT_NAME),
+        recipe=record.recipe,
+        task=opened.manifest.task,
+        dataset_digest=record.dataset_digest,
+        models=bundle,
+        digests=artifacts,
+    )
+    _check_recorded(artifacts, nominee, record)
+    golden = write_golden(bundle, record, kinds, opened.split("validation"), golden_examples)
     manifest = ReleaseManifest(
         name=name,
         run_id=run_id,
         recipe=record.recipe,
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        versions=Versions(edgepress=version("edgepress"), runtime=runtime_version(), python=platform.python_version()),
+        versions=Versions(edgepress=version("edgepress"), runtime=", ".join(map(runtime_version, kinds)), python=platform.python_version()),
         dataset_digest=record.dataset_digest,
-        tflite_digest=tflite_digest,
-        saved_model_digest=saved_model_digest,
+        task=opened.manifest.task,
+        labels=opened.manifest.labels,
+        artifacts=artifacts,
         verdict_digest=digest_file(bundle / VERDICT_NAME),
         hardware=judged.hardware,
         golden=golden,
@@ -74,14 +86,12 @@ def build_bundle(
     return manifest
 
 
-def _recorded_digests(bundle: Path, nominee: Path, record: CandidateRecord) -> tuple[str, str]:
-    """Digests of the copied models, which must be those that the nominee's record names."""
-    copied = digest_file(bundle / TFLITE_NAME), digest_tree(bundle / SAVED_MODEL_NAME)
-    recorded = record.tflite_digest, record.saved_model_digest
-    for name, found, written in zip((TFLITE_NAME, SAVED_MODEL_NAME), copied, recorded, strict=True):
-        if found != written:
-            raise IntegrityError(f"{nominee / name}: has digest {found}, but its record says {written}; run again")
-    return copied
+def _check_recorded(digests: Mapping[ArtifactKind, str], nominee: Path, record: CandidateRecord) -> None:
+    """The copied artifacts must be those that the nominee's record names."""
+    for kind, found in digests.items():
+        if found != record.artifacts[kind]:
+            path = nominee / ARTIFACT_PATHS[kind]
+            raise IntegrityError(f"{path}: has digest {found}, but its record says {record.artifacts[kind]}; run again")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -35,5 +35,5 @@ def _is_of_same_run(content: bytes, manifest: ReleaseManifest) -> bool:
 
 
 def _comparable(manifest: ReleaseManifest) -> tuple[object, ...]:
-    digests = manifest.tflite_digest, manifest.saved_model_digest, manifest.verdict_digest, manifest.dataset_digest
+    digests = manifest.artifacts, manifest.verdict_digest, manifest.dataset_digest
     return manifest.name, manifest.run_id, manifest.recipe, manifest.versions, manifest.golden.examples, *digests

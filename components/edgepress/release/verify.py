@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME
-from edgepress.contracts.release import GOLDEN_EXPECTED_NAME, GOLDEN_INPUTS_NAME, MANIFEST_NAME, ReleaseManifest, list_files, read_manifest
+from edgepress.contracts.candidate import ARTIFACT_PATHS
+from edgepress.contracts.release import MANIFEST_NAME, ReleaseManifest, list_files, read_manifest
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
-from edgepress.device.digest import digest_file, digest_tree
+from edgepress.device.digest import digest_file
+from edgepress.device.self_test import GOLDEN_INPUTS_NAME, golden_name
 from edgepress.errors import IntegrityError
 from edgepress.release.binding import check_binding
-from edgepress.release.golden import check_golden
+from edgepress.release.golden import check_all_golden
+from edgepress.runtimes.artifact import read_artifact
 
 
 def verify_bundle(directory: Path) -> tuple[ReleaseManifest, str]:
@@ -18,12 +20,13 @@ def verify_bundle(directory: Path) -> tuple[ReleaseManifest, str]:
         Its manifest and its digest.
 
     Raises:
-        IntegrityError: a file is missing, unlisted or changed; the verdict did not pass or is about other files; or the model's golden
-            outputs differ on this machine.
-        ModelError: LiteRT cannot run the model here.
+        IntegrityError: a file is missing, unlisted or changed; the verdict did not pass or is about other files; or golden outputs
+            differ on this machine.
+        InputError: the runtime of an artifact with golden outputs is not installed here.
+        ModelError: an artifact cannot run here.
     """
     manifest, digest = verify_files(directory)
-    check_golden(directory, manifest.golden)
+    check_all_golden(directory, manifest.golden)
     return manifest, digest
 
 
@@ -36,8 +39,8 @@ def verify_files(directory: Path) -> tuple[ReleaseManifest, str]:
     found = {path.relative_to(directory).as_posix(): path for path in list_files(directory)}
     found.pop(MANIFEST_NAME)
     listed = {file.path: file for file in manifest.files}
-    required = (TFLITE_NAME, VERDICT_NAME, GOLDEN_INPUTS_NAME, GOLDEN_EXPECTED_NAME)
-    if missing := sorted((listed.keys() | set(required)) - (found.keys() & listed.keys())):
+    required = {VERDICT_NAME, GOLDEN_INPUTS_NAME, *map(golden_name, manifest.golden.tolerance)}
+    if missing := sorted((listed.keys() | required) - (found.keys() & listed.keys())):
         raise IntegrityError(f"{directory / missing[0]}: is missing{_and_more(missing)}; fetch the bundle again")
     if extra := sorted(found.keys() - listed.keys()):
         raise IntegrityError(f"{directory / extra[0]}: is not in {MANIFEST_NAME}{_and_more(extra)}; fetch the bundle again")
@@ -53,21 +56,28 @@ def verify_files(directory: Path) -> tuple[ReleaseManifest, str]:
 
 def _check_summary(directory: Path, manifest: ReleaseManifest) -> None:
     """The manifest's named digests, and the verdict, are about the listed files."""
-    named = {
-        TFLITE_NAME: (manifest.tflite_digest, digest_file(directory / TFLITE_NAME)),
-        SAVED_MODEL_NAME: (manifest.saved_model_digest, digest_tree(directory / SAVED_MODEL_NAME)),
-        VERDICT_NAME: (manifest.verdict_digest, digest_file(directory / VERDICT_NAME)),
-    }
+    for kind, name in ARTIFACT_PATHS.items():
+        if kind not in manifest.artifacts and (directory / name).exists():
+            raise IntegrityError(f"{directory / name}: is not an artifact that {MANIFEST_NAME} names; fetch the bundle again")
+    digests = {kind: read_artifact(directory, kind).digest for kind in manifest.artifacts}
+    named = {ARTIFACT_PATHS[kind]: (stated, digests[kind]) for kind, stated in manifest.artifacts.items()}
+    named[VERDICT_NAME] = manifest.verdict_digest, digest_file(directory / VERDICT_NAME)
     for name, (stated, actual) in named.items():
         if stated != actual:
             raise IntegrityError(f"{directory / name}: has digest {actual}, not {stated} as {MANIFEST_NAME} says; fetch the bundle again")
-    check_binding(
+    judged = check_binding(
         read_verdict(directory),
         str(directory / VERDICT_NAME),
         recipe=manifest.recipe,
+        task=manifest.task,
         dataset_digest=manifest.dataset_digest,
         models=directory,
+        digests=digests,
     )
+    if untested := set(judged) - manifest.golden.tolerance.keys():
+        raise IntegrityError(
+            f"{directory / MANIFEST_NAME}: names no golden outputs of {', '.join(sorted(untested))}; build the bundle again"
+        )
 
 
 def _and_more(names: list[str]) -> str:

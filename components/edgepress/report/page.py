@@ -8,8 +8,9 @@ from markupsafe import Markup
 from edgepress.contracts.candidate import BASELINE
 from edgepress.report import quantities
 from edgepress.report.records import RunRecords
-from edgepress.report.sections import candidate_rows, check_rows, confusion_of, recipe_sections, slice_rows
-from edgepress.report.summary import examples, summarise
+from edgepress.report.scores import draw_scores
+from edgepress.report.sections import candidate_columns, candidate_rows, check_rows, confusion_of, recipe_sections, slice_rows
+from edgepress.report.summary import summarise
 from edgepress.report.tradeoff import draw_tradeoffs
 
 
@@ -42,13 +43,17 @@ def render_page(records: RunRecords) -> str:
         target=records.target,
         summary=summarise(records),
         checks=check_rows(records),
+        columns=candidate_columns(records),
         candidates=candidate_rows(records),
         tradeoffs=draw_tradeoffs(records),
-        examined=examined[0] if examined is not None else None,
-        slices=slice_rows(examined[1], examined[0]) if examined is not None else {},
-        confusion=confusion_of(examined[0]) if examined is not None else None,
-        test_examples=examples(records.baseline_test),
-        validation_examples=examples(records.baseline_validation),
+        examined=examined[0].record if examined is not None else None,
+        slices=slice_rows(examined[1].record, examined[0].record, records.task.selecting) if examined is not None else {},
+        confusion=confusion_of(examined[0].record) if examined is not None else None,
+        scores=draw_scores(examined[0], examined[1], records.task) if examined is not None else None,
+        selecting=records.task.selecting,
+        score_title=records.task.score_title,
+        test_examples=records.baseline_test.record.examples,
+        validation_examples=records.baseline_validation.record.examples,
         recipes=recipe_sections(records),
         baseline_latency=records.benchmark.latency(BASELINE),
         style=Markup(style),  # noqa: S704 - our own file

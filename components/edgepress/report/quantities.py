@@ -2,6 +2,9 @@
 
 import math
 
+from edgepress.tasks.metric import Metric
+from edgepress.tasks.registry import METRICS
+
 NOT_MEASURED = "not measured"
 TIMES = "\N{MULTIPLICATION SIGN}"
 MINUS = "\N{MINUS SIGN}"
@@ -67,16 +70,49 @@ def seconds(value: float | None) -> str:
     return f"{minutes}{NBSP}min {rest}{NBSP}s"
 
 
+def of_metric(metric: Metric, value: float | None) -> str:
+    """A metric's value in its unit."""
+    match metric.unit:
+        case "ratio":
+            return percent(value)
+        case "multiple":
+            return ratio(value)
+        case "bytes":
+            return size(value)
+        case "ms":
+            return milliseconds(value)
+        case "count":
+            return count(value) if value is None or value < 1e6 else short_count(value)
+        case "label units":
+            return NOT_MEASURED if value is None else _significant(value)
+
+
+def change(metric: Metric, loss: float | None) -> str:
+    """How a metric changed, from how much of it was lost: shares in percentage points, others in the metric's unit, both signed as the
+    value moved."""
+    if metric.unit == "ratio" and metric.direction == "higher":
+        return points(loss)
+    if loss is None:
+        return NOT_MEASURED
+    moved = -loss if metric.direction == "higher" else loss
+    if metric.unit == "ratio":
+        return points(-moved)
+    return "±0" if moved == 0 else f"{'+' if moved > 0 else MINUS}{of_metric(metric, abs(moved))}"
+
+
 def check_quantity(check: str, value: float | None) -> str:
     """An observation or a threshold of a check, by the check's name, e.g. ``accuracy.max_drop``."""
-    metric, _, rule = check.partition(".")
-    if value is None:
+    name, _, rule = check.partition(".")
+    if value is None or name not in METRICS:
         return NOT_MEASURED
-    if rule == "max_drop":
+    metric = METRICS[name]
+    if rule in ("max_drop", "max_rise") and metric.unit == "ratio":
         return f"{100 * value:.2f}{NBSP}pt"
     if rule == "max_ratio":
         return ratio(value)
-    return quantity(metric, value)
+    if value < 0:
+        return f"{MINUS}{of_metric(metric, -value)}"
+    return of_metric(metric, value)
 
 
 def quantity(name: str, value: object) -> str:

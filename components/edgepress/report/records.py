@@ -9,11 +9,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, read_candidate
 from edgepress.contracts.config import Name
-from edgepress.contracts.evaluation import Evaluation, read_evaluation
+from edgepress.contracts.evaluation import OpenedEvaluation, open_evaluation
 from edgepress.contracts.latency import Benchmark, read_benchmark
+from edgepress.contracts.measured import gather_metrics
+from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.policy import GateSettings
-from edgepress.contracts.verdict import CandidateVerdict, Metrics, TargetVerdict, Verdict, read_verdict
+from edgepress.contracts.verdict import CandidateVerdict, TargetVerdict, Verdict, read_verdict
 from edgepress.errors import IntegrityError
+from edgepress.tasks.registry import TASKS
+from edgepress.tasks.task import LearningTask
 
 T = TypeVar("T")
 
@@ -37,11 +41,16 @@ class RunRecords:
     baseline: CandidateRecord
     candidates: dict[str, CandidateRecord]
     models: dict[str, Path]
-    baseline_validation: Evaluation
-    evaluations: dict[str, Evaluation]
-    baseline_test: Evaluation
-    nominee_test: Evaluation | None
+    baseline_validation: OpenedEvaluation
+    evaluations: dict[str, OpenedEvaluation]
+    baseline_test: OpenedEvaluation
+    nominee_test: OpenedEvaluation | None
     benchmark: Benchmark
+
+    @property
+    def task(self) -> LearningTask:
+        """The kind of learning task."""
+        return TASKS[self.verdict.task]
 
     @property
     def target(self) -> TargetVerdict | None:
@@ -49,21 +58,23 @@ class RunRecords:
         return self.verdict.targets[0] if self.verdict.targets else None
 
     @property
-    def examined(self) -> tuple[Evaluation, Evaluation] | None:
+    def examined(self) -> tuple[OpenedEvaluation, OpenedEvaluation] | None:
         """Whose mistakes the report looks into, and the baseline on the same data: the nominee on test data or, when nothing was nominated,
-        the most accurate candidate on validation data. None when nothing was measured."""
+        the candidate that is best by the task's selecting metric on validation data. None when nothing was measured."""
         if self.nominee_test is not None:
             return self.nominee_test, self.baseline_test
-        measured = [evaluation for evaluation in self.evaluations.values() if evaluation.metrics is not None]
-        if not measured:
-            return None
-        return max(measured, key=lambda evaluation: evaluation.metrics.accuracy if evaluation.metrics else 0.0), self.baseline_validation
+        selecting = self.task.selecting
+        best: tuple[float, OpenedEvaluation] | None = None
+        for evaluation in self.evaluations.values():
+            value = evaluation.record.metrics.get(selecting.name)
+            if value is not None and (best is None or selecting.is_better(value, best[0])):
+                best = value, evaluation
+        return None if best is None else (best[1], self.baseline_validation)
 
     @property
     def baseline_metrics(self) -> Metrics:
         """The baseline on validation data, as the candidates' metrics are."""
-        evaluated = self.baseline_validation.metrics
-        return Metrics.measured(evaluated, self.benchmark.latency(BASELINE), evaluated)
+        return gather_metrics(self.baseline_validation, self.benchmark.latency(BASELINE), self.baseline_validation)
 
 
 def read_run(
@@ -87,8 +98,8 @@ def read_run(
     """
     found = [(read_candidate(path), path) for path in candidates]
     recipes = _by_recipe(((record.recipe, (record, path)) for record, path in found), "candidates")
-    evaluated = _by_recipe(((record.recipe, record) for record in map(read_evaluation, evaluations)), "evaluations")
-    nominee_test = read_evaluation(nominee_evaluation)
+    evaluated = _by_recipe(((opened.record.recipe, opened) for opened in map(open_evaluation, evaluations)), "evaluations")
+    nominee_test = open_evaluation(nominee_evaluation)
     judged = read_verdict(verdict)
     if judged.nominee is not None and judged.nominee not in recipes:
         raise IntegrityError(f"{verdict}: the nominee {judged.nominee} is not among the candidates; run again")
@@ -102,10 +113,10 @@ def read_run(
         baseline=read_candidate(baseline),
         candidates={recipe: record for recipe, (record, _) in recipes.items()},
         models={recipe: path for recipe, path in models.items() if path.is_file()},
-        baseline_validation=read_evaluation(baseline_evaluation),
+        baseline_validation=open_evaluation(baseline_evaluation),
         evaluations=evaluated,
-        baseline_test=read_evaluation(baseline_test_evaluation),
-        nominee_test=nominee_test if judged.nominee is not None and nominee_test.failure is None else None,
+        baseline_test=open_evaluation(baseline_test_evaluation),
+        nominee_test=nominee_test if judged.nominee is not None and nominee_test.record.failure is None else None,
         benchmark=read_benchmark(benchmark),
     )
 

@@ -6,11 +6,22 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from edgepress.contracts.candidate import BASELINE, CandidateRecord, Failure, StageRecord
-from edgepress.contracts.evaluation import Evaluation, LayerWeights
-from edgepress.contracts.verdict import Metrics
+from edgepress.contracts.evaluation import Evaluation, LayerWeights, OpenedEvaluation
+from edgepress.contracts.metrics import Metrics
 from edgepress.report.curves import draw_curves
-from edgepress.report.quantities import check_quantity, flatten, quantity, ratio
+from edgepress.report.quantities import change, check_quantity, flatten, of_metric, quantity, ratio
 from edgepress.report.records import RunRecords, find_verdict
+from edgepress.tasks.metric import Metric
+from edgepress.tasks.registry import (
+    LATENCY_P50_MS,
+    LATENCY_P95_MS,
+    MACS,
+    METRICS,
+    PEAK_MEMORY_BYTES,
+    SIZE_BYTES,
+    SIZE_GZIP_BYTES,
+    SPARSITY,
+)
 
 MATRIX_LABELS = 20
 """Above this many labels a confusion matrix is no longer readable, and the commonest confusions are listed instead."""
@@ -18,13 +29,11 @@ MATRIX_LABELS = 20
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """One model on validation data."""
+    """One model on validation data; ``cells`` has, for each column, the value and what stands under it."""
 
     recipe: str
     outcome: str
-    metrics: Metrics
-    size_ratio: str
-    latency_interval: str
+    cells: tuple[tuple[str, str], ...]
     reasons: tuple[str, ...]
 
 
@@ -41,13 +50,20 @@ class CheckRow:
 
 @dataclass(frozen=True)
 class SliceRow:
-    """Accuracy on one value of a slice column, of the baseline and of a model; ``drop`` as in the metrics."""
+    """The task's selecting metric on one value of a slice column, of the baseline and of a model.
+
+    Attributes:
+        share: of the model's value, for a bar; None where the metric is no share.
+        loss: how much worse the model is; None where either was not measured.
+    """
 
     value: str
     count: int
-    baseline: float | None
-    model: float | None
-    drop: float | None
+    baseline: str
+    model: str
+    share: float | None
+    change: str
+    loss: float | None
 
 
 @dataclass(frozen=True)
@@ -86,6 +102,13 @@ class RecipeSection:
     layers: tuple[LayerWeights, ...]
 
 
+def candidate_columns(records: RunRecords) -> tuple[Metric, ...]:
+    """The metrics that the table of candidates shows: the selecting one, the usual costs, and whatever the policy has a threshold on."""
+    usual = (SIZE_GZIP_BYTES, SIZE_BYTES, LATENCY_P50_MS, LATENCY_P95_MS, PEAK_MEMORY_BYTES, MACS, SPARSITY)
+    judged = [metric for metric in METRICS.values() if records.policy.threshold(metric.name) is not None]
+    return tuple(dict.fromkeys((records.task.selecting, *(metric for metric in judged if metric.source == "examples"), *usual, *judged)))
+
+
 def candidate_rows(records: RunRecords) -> list[CandidateRow]:
     """The gate's order, best first, and the baseline last."""
     baseline = records.baseline_metrics
@@ -96,13 +119,29 @@ def candidate_rows(records: RunRecords) -> list[CandidateRow]:
         CandidateRow(
             recipe=recipe,
             outcome=outcome,
-            metrics=metrics,
-            size_ratio=_ratio(metrics.size_gzip_bytes, baseline.size_gzip_bytes),
-            latency_interval=_interval(records, recipe) if metrics.latency_ratio is not None and recipe != BASELINE else "",
+            cells=tuple(
+                (
+                    of_metric(metric, metrics.get(metric.name)),
+                    _against(records, recipe, metric, metrics, baseline) if recipe != BASELINE else "",
+                )
+                for metric in candidate_columns(records)
+            ),
             reasons=reasons,
         )
         for recipe, outcome, metrics, reasons in rows
     ]
+
+
+def _against(records: RunRecords, recipe: str, metric: Metric, metrics: Metrics, baseline: Metrics) -> str:
+    """How a value stands to the baseline's; empty where that says little."""
+    value, reference = metrics.get(metric.name), baseline.get(metric.name)
+    if value is None or reference is None:
+        return ""
+    if metric.source == "examples":
+        return change(metric, metric.loss(value, reference))
+    if metric is LATENCY_P50_MS:
+        return _interval(records, recipe)
+    return _ratio(value, reference) if metric is SIZE_GZIP_BYTES else ""
 
 
 def check_rows(records: RunRecords) -> list[CheckRow]:
@@ -121,17 +160,32 @@ def check_rows(records: RunRecords) -> list[CheckRow]:
     ]
 
 
-def slice_rows(baseline: Evaluation, model: Evaluation) -> dict[str, list[SliceRow]]:
-    """Per slice column, its values in order, worst drop first."""
+def slice_rows(baseline: Evaluation, model: Evaluation, metric: Metric) -> dict[str, list[SliceRow]]:
+    """Per slice column, its values in order, worst loss first.
+
+    Args:
+        baseline, model: evaluations on the same examples.
+        metric: the task's selecting one, which slices are measured by.
+    """
     columns = {}
     for column, values in model.slices.items():
         references = baseline.slices.get(column, {})
         rows = []
         for value, measured in values.items():
-            reference = references[value].accuracy if value in references else None
-            drop = None if reference is None else reference - measured.accuracy
-            rows.append(SliceRow(value=value, count=measured.count, baseline=reference, model=measured.accuracy, drop=drop))
-        columns[column] = sorted(rows, key=lambda row: (-(row.drop or 0.0), row.value))
+            reference = references[value].value if value in references else None
+            loss = None if reference is None or measured.value is None else metric.loss(measured.value, reference)
+            rows.append(
+                SliceRow(
+                    value=value,
+                    count=measured.count,
+                    baseline=of_metric(metric, reference),
+                    model=of_metric(metric, measured.value),
+                    share=measured.value if metric.unit == "ratio" else None,
+                    change=change(metric, loss),
+                    loss=loss,
+                )
+            )
+        columns[column] = sorted(rows, key=lambda row: (-(row.loss or 0.0), row.value))
     return columns
 
 
@@ -161,13 +215,15 @@ def recipe_sections(records: RunRecords) -> list[RecipeSection]:
 
 
 def _recipe_sections(records: RunRecords) -> Iterator[RecipeSection]:
-    yield _recipe_section(records.baseline, BASELINE, records.baseline_validation)
+    yield _recipe_section(records.baseline, BASELINE, records.baseline_validation, records.task.selecting)
     for verdict in records.verdict.candidates:
         if verdict.recipe in records.candidates:
-            yield _recipe_section(records.candidates[verdict.recipe], verdict.outcome, records.evaluations.get(verdict.recipe))
+            opened = records.evaluations.get(verdict.recipe)
+            yield _recipe_section(records.candidates[verdict.recipe], verdict.outcome, opened, records.task.selecting)
 
 
-def _recipe_section(record: CandidateRecord, outcome: str, evaluation: Evaluation | None) -> RecipeSection:
+def _recipe_section(record: CandidateRecord, outcome: str, opened: OpenedEvaluation | None, selecting: Metric) -> RecipeSection:
+    evaluation = opened.record if opened is not None else None
     # A recipe's trace begins with the baseline that it was made from, which has a section of its own.
     stages = record.trace if outcome == BASELINE else tuple(stage for stage in record.trace if stage.stage != "train")
     return RecipeSection(
@@ -175,7 +231,7 @@ def _recipe_section(record: CandidateRecord, outcome: str, evaluation: Evaluatio
         outcome=outcome,
         stages=tuple(_stage_card(stage) for stage in stages),
         failure=record.failure or (evaluation.failure if evaluation is not None else None),
-        curves=draw_curves(record.recipe, stages),
+        curves=draw_curves(record.recipe, stages, selecting),
         layers=evaluation.layers if evaluation is not None else (),
     )
 

@@ -111,10 +111,10 @@ def _write_evaluations(records: RunRecords, folder: Path) -> None:
     test = folder / "test"
     test.mkdir(parents=True)
     for recipe, evaluation in {BASELINE: records.baseline_validation, **records.evaluations}.items():
-        write_json(folder / f"{recipe}.json", evaluation)
-    write_json(test / f"{BASELINE}.json", records.baseline_test)
+        write_json(folder / f"{recipe}.json", evaluation.record)
+    write_json(test / f"{BASELINE}.json", records.baseline_test.record)
     if records.nominee_test is not None:
-        write_json(test / f"{records.verdict.nominee}.json", records.nominee_test)
+        write_json(test / f"{records.verdict.nominee}.json", records.nominee_test.record)
 
 
 def _copy_models(records: RunRecords, folder: Path) -> None:

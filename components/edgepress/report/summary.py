@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from edgepress.contracts.evaluation import Evaluation
-from edgepress.contracts.verdict import Metrics
-from edgepress.report.quantities import NBSP, NOT_MEASURED, TIMES, count, milliseconds, percent, points, ratio, short_count, size
+from edgepress.contracts.metrics import Metrics
+from edgepress.report.quantities import NBSP, TIMES, change, count, milliseconds, of_metric, ratio, short_count, size
 from edgepress.report.records import RunRecords
+from edgepress.tasks.comparisons import AGREEMENT, CORRECTIONS, LATENCY_RATIO, LOSS_OF, OUTPUT_DIFFERENCE, REGRESSIONS
+from edgepress.tasks.metric import Metric
+from edgepress.tasks.registry import LATENCY_P50_MS, MACS, SIZE_GZIP_BYTES
 
 
 @dataclass(frozen=True)
@@ -43,32 +45,32 @@ def summarise(records: RunRecords) -> Summary:
     return Summary(sentence=sentence, reasons=tuple(f"{check.reason}." for check in missed), figures=figures)
 
 
-def examples(evaluation: Evaluation | None) -> int | None:
-    """Examples that an evaluation counted; None when it has no confusion matrix."""
-    return sum(map(sum, evaluation.confusion)) if evaluation is not None and evaluation.confusion else None
-
-
 def _passed(records: RunRecords, nominee: str, metrics: Metrics) -> str:
-    tested = examples(records.nominee_test)
+    tested = records.nominee_test.record.examples if records.nominee_test is not None else None
+    selecting, baseline = records.task.selecting, records.verdict.baseline.metrics
     parts = []
-    if metrics.accuracy is not None:
-        parts.append(f"it is {percent(metrics.accuracy)} accurate{_against_baseline(metrics.accuracy_drop)}")
-    baseline = records.verdict.baseline.metrics
-    if metrics.size_gzip_bytes and baseline.size_gzip_bytes:
-        parts.append(_fewer("to download", "smaller", "larger", metrics.size_gzip_bytes / baseline.size_gzip_bytes))
-    if metrics.latency_ratio:
-        parts.append(_fewer(f"at the median on {records.verdict.hardware.hardware_class}", "faster", "slower", metrics.latency_ratio))
+    if (value := metrics.get(selecting.name)) is not None:
+        shown = of_metric(selecting, value)
+        named = f"it is {shown} accurate" if selecting.name == "accuracy" else f"its {selecting.title} is {shown}"
+        parts.append(f"{named}{_against_baseline(selecting, metrics.get(LOSS_OF[selecting.name].name))}")
+    gzip, baseline_gzip = metrics.get(SIZE_GZIP_BYTES.name), baseline.get(SIZE_GZIP_BYTES.name)
+    if gzip and baseline_gzip:
+        parts.append(_fewer("to download", "smaller", "larger", gzip / baseline_gzip))
+    if latency_ratio := metrics.get(LATENCY_RATIO.name):
+        parts.append(_fewer(f"at the median on {records.verdict.hardware.hardware_class}", "faster", "slower", latency_ratio))
     where = f"on {count(tested)} test examples " if tested else ""
     return f"{nominee} passed: {where}{_join(parts) or 'it held every threshold'}."
 
 
-def _against_baseline(drop: float | None) -> str:
-    if drop is None:
+def _against_baseline(selecting: Metric, loss: float | None) -> str:
+    if loss is None:
         return ""
-    shown = f"{abs(100 * drop):.2f}"
-    if shown == "0.00":
+    in_points = selecting.unit == "ratio"
+    shown = f"{abs(100 * loss):.2f}" if in_points else of_metric(selecting, abs(loss))
+    if loss == 0 or shown == "0.00":
         return ", level with the baseline"
-    return f", {shown} points {'below' if drop > 0 else 'above'} the baseline"
+    below = (loss > 0) == (selecting.direction == "higher")
+    return f", {shown}{' points' if in_points else ''} {'below' if below else 'above'} the baseline"
 
 
 def _fewer(what: str, better: str, worse: str, value: float) -> str:
@@ -97,23 +99,30 @@ def _without_nominee(records: RunRecords) -> Summary:
         sentence = f"Rejected: no candidate could be nominated on validation data; {outcomes['ineligible']} ineligible{failed}."
     reasons = tuple(f"{verdict.recipe}: {'; '.join(verdict.reasons)}." for verdict in candidates)
     baseline = records.baseline_metrics
+    selecting = records.task.selecting
     figures = (
         Figure("Candidates", str(len(candidates)), f"{outcomes['ineligible']} ineligible, {outcomes['failed']} failed"),
-        Figure("Baseline accuracy", percent(baseline.accuracy), "on validation data"),
-        Figure("Baseline download", size(baseline.size_gzip_bytes), "gzip"),
-        Figure("Baseline latency", milliseconds(baseline.latency_p50_ms), "p50"),
+        Figure(f"Baseline {selecting.title}", of_metric(selecting, baseline.get(selecting.name)), "on validation data"),
+        Figure("Baseline download", size(baseline.get(SIZE_GZIP_BYTES.name)), "gzip"),
+        Figure("Baseline latency", milliseconds(baseline.get(LATENCY_P50_MS.name)), "p50"),
     )
     return Summary(sentence=sentence, reasons=reasons, figures=figures)
 
 
 def _figures(records: RunRecords, metrics: Metrics) -> tuple[Figure, ...]:
-    baseline = records.verdict.baseline.metrics
+    baseline, selecting = records.verdict.baseline.metrics, records.task.selecting
+    lost = change(selecting, metrics.get(LOSS_OF[selecting.name].name))
+    gzip, macs = SIZE_GZIP_BYTES.name, MACS.name
     return (
-        Figure("Accuracy on test", percent(metrics.accuracy), f"{points(metrics.accuracy_drop)} against {percent(baseline.accuracy)}"),
-        Figure("Download, gzip", size(metrics.size_gzip_bytes), _compare(metrics.size_gzip_bytes, baseline.size_gzip_bytes, size)),
-        Figure("Latency, p50", milliseconds(metrics.latency_p50_ms), _latency_note(metrics, baseline)),
-        Figure("Multiply-accumulates", short_count(metrics.macs), _compare(metrics.macs, baseline.macs, short_count)),
-        Figure("Agreement", percent(metrics.agreement), _flips(records)),
+        Figure(
+            f"{selecting.title[:1].upper()}{selecting.title[1:]} on test",
+            of_metric(selecting, metrics.get(selecting.name)),
+            f"{lost} against {of_metric(selecting, baseline.get(selecting.name))}",
+        ),
+        Figure("Download, gzip", size(metrics.get(gzip)), _compare(metrics.get(gzip), baseline.get(gzip), size)),
+        Figure("Latency, p50", milliseconds(metrics.get(LATENCY_P50_MS.name)), _latency_note(metrics, baseline)),
+        Figure("Multiply-accumulates", short_count(metrics.get(macs)), _compare(metrics.get(macs), baseline.get(macs), short_count)),
+        _resemblance(metrics),
     )
 
 
@@ -124,13 +133,15 @@ def _compare(value: float | None, baseline: float | None, show: Callable[[float 
 
 
 def _latency_note(metrics: Metrics, baseline: Metrics) -> str:
-    if metrics.latency_ratio is None:
-        return f"the baseline: {milliseconds(baseline.latency_p50_ms)}"
-    return f"{ratio(metrics.latency_ratio)} of {milliseconds(baseline.latency_p50_ms)}"
+    latency_ratio, reference = metrics.get(LATENCY_RATIO.name), milliseconds(baseline.get(LATENCY_P50_MS.name))
+    return f"the baseline: {reference}" if latency_ratio is None else f"{ratio(latency_ratio)} of {reference}"
 
 
-def _flips(records: RunRecords) -> str:
-    measured = records.nominee_test.metrics if records.nominee_test is not None else None
-    if measured is None:
-        return NOT_MEASURED
-    return f"{measured.regressions} right to wrong, {measured.corrections} wrong to right"
+def _resemblance(metrics: Metrics) -> Figure:
+    """How much the nominee does what the baseline does, by whichever comparison its task has."""
+    if AGREEMENT.name not in metrics or metrics.get(OUTPUT_DIFFERENCE.name) is not None:
+        return Figure("Output difference", of_metric(OUTPUT_DIFFERENCE, metrics.get(OUTPUT_DIFFERENCE.name)), "root mean square")
+    regressions, corrections = metrics.get(REGRESSIONS.name), metrics.get(CORRECTIONS.name)
+    return Figure(
+        "Agreement", of_metric(AGREEMENT, metrics.get(AGREEMENT.name)), f"{regressions} right to wrong, {corrections} wrong to right"
+    )

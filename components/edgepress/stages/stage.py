@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from edgepress.contracts.candidate import (
     MODULE_NAME,
     RECORD_NAME,
+    ArtifactKind,
     CandidateRecord,
     Failure,
     StageName,
@@ -25,14 +26,15 @@ from edgepress.contracts.candidate import (
     write_candidate,
 )
 from edgepress.contracts.dataset import DatasetAddress, DatasetDirectory
+from edgepress.contracts.stages import STAGES
 from edgepress.contracts.strict import StrictModel
 from edgepress.device.digest import digest_tree
 from edgepress.device.files import new_directory
 from edgepress.errors import EdgePressError, IntegrityError, StageError, one_line
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.task import tell_candidate_failed, tell_figure
-from edgepress.telemetry import TASK_VALIDATION_ACCURACY
+from edgepress.task import tell_candidate_failed
 from edgepress.train.checkpoint import discard_states, training_key
+from edgepress.train.told import tell_validation
 
 logger = logging.getLogger(__name__)
 
@@ -65,12 +67,12 @@ class StageResult:
     Attributes:
         facts: what was measured; units in the names.
         curves: per-epoch values.
-        digests: fields of the candidate's record that the stage fills, e.g. ``{"tflite_digest": ...}``.
+        artifacts: what the stage made that can be shipped, kind -> digest.
     """
 
     facts: dict[str, JsonValue]
     curves: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    digests: Mapping[str, str] = field(default_factory=dict)
+    artifacts: Mapping[ArtifactKind, str] = field(default_factory=dict)
 
 
 def run_stage(
@@ -122,8 +124,8 @@ def run_stage(
             tell_candidate_failed(str(error))
             write_candidate(work, record.model_copy(update={"failure": Failure(stage=stage, reason=str(error))}))
         else:
-            if isinstance(val_accuracy := result.facts.get("val_accuracy"), float):  # only stages that train have one
-                tell_figure(TASK_VALIDATION_ACCURACY, val_accuracy)
+            if STAGES[stage].trains:
+                tell_validation(opened.manifest.learning_task, result.facts)
             done = StageRecord(
                 stage=stage,
                 settings=settings.model_dump(mode="json"),
@@ -131,7 +133,8 @@ def run_stage(
                 curves=result.curves,
                 duration_s=time.monotonic() - started,
             )
-            write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), **result.digests}))
+            artifacts = {**record.artifacts, **result.artifacts}
+            write_candidate(work, record.model_copy(update={"trace": (*record.trace, done), "artifacts": artifacts}))
     discard_states(state)
 
 

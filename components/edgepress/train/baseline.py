@@ -5,20 +5,21 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from edgepress.contracts.builtin_models import ModelChoice
 from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import DatasetDirectory
-from edgepress.contracts.stages import ModelChoice
 from edgepress.device.digest import digest_file
+from edgepress.errors import StageError
 from edgepress.models.adopt import adopt_model
 from edgepress.models.keras import keras, set_seed
-from edgepress.models.outputs import default_loss
 from edgepress.models.registry import build_model
 from edgepress.models.user_model import build_user_model
 from edgepress.models.user_module import load_user_module
 from edgepress.storage import is_local, local_path
-from edgepress.train.batches import validation_batches
 from edgepress.train.checkpoint import training_key
-from edgepress.train.fit import fit, validate
+from edgepress.train.fit import fit
+from edgepress.train.objective import Objective
+from edgepress.train.validation import Validation
 
 LOGS_NAME = "tensorboard"
 
@@ -50,14 +51,13 @@ def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module
         StorageError: it cannot be read.
     """
     manifest = dataset.manifest
-    num_classes = len(manifest.labels)
     set_seed(settings.train.seed)
     user_module = load_user_module(module_path, shown_as=settings.module)
     if user_module is not None:
-        model = build_user_model(user_module, settings.params, manifest.inputs, num_classes)
+        model = build_user_model(user_module, settings.params, manifest)
     else:
         choice = ModelChoice.model_validate({"model": settings.model, "params": settings.params})
-        model = build_model(choice, manifest.inputs, num_classes)
+        model = build_model(choice, manifest.inputs, manifest)
     result = fit(
         model,
         dataset,
@@ -72,31 +72,30 @@ def train_baseline(settings: BaselineSettings, dataset: DatasetDirectory, module
         facts={
             "adopted": False,
             "parameters": int(model.count_params()),
-            "epochs_run": result.epochs_run,
-            "best_epoch": result.best_epoch,
             "steps": result.steps,
-            "val_accuracy": result.val_accuracy,
+            **result.facts,
         },
         curves=result.curves,
     )
 
 
 def adopt_baseline(source: str, source_digest: str, dataset: DatasetDirectory) -> Baseline:
-    """Adopt a trained model without training it; its validation accuracy shows whether it was fed what it expects.
+    """Adopt a trained model without training it; what it gives on validation data shows whether it was fed what it expects.
 
     Raises:
-        ModelError: it is not a Keras 2 classifier for this dataset, or would run code when loaded.
+        ModelError: it is not a Keras 2 model for this dataset, or would run code when loaded.
+        DataError: the validation split cannot tell the metric that selects.
+        StageError: the model gives NaN or infinity for validation data.
         IntegrityError: it does not have the digest.
         StorageError: the object store cannot be read.
     """
-    model = adopt_model(source, source_digest, dataset.manifest.inputs, len(dataset.manifest.labels))
-    model.compile(loss=default_loss(model), metrics=[keras.metrics.SparseCategoricalAccuracy(name="accuracy")])
-    values = validate(model, validation_batches(dataset, None))
-    print(f"adopted {source}: {model.count_params()} parameters, validation accuracy {values['val_accuracy']:.4f}", flush=True)
-    facts: dict[str, JsonValue] = {
-        "adopted": True,
-        "source": source,
-        "parameters": int(model.count_params()),
-        "val_accuracy": values["val_accuracy"],
-    }
+    model = adopt_model(source, source_digest, dataset.manifest)
+    objective = Objective.of(model, dataset.manifest)
+    values = Validation(model, objective, dataset, objective.loss())()
+    selecting = objective.task.selecting
+    name = f"val_{selecting.name}"
+    if name not in values:
+        raise StageError(f"{source}: gives NaN or infinity for validation examples; train it anew, or feed it what it was trained on")
+    print(f"adopted {source}: {model.count_params()} parameters, validation {selecting.title} {values[name]:.4f}", flush=True)
+    facts: dict[str, JsonValue] = {"adopted": True, "source": source, "parameters": int(model.count_params()), name: values[name]}
     return Baseline(model=model, facts=facts)

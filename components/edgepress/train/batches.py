@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.contracts.dataset import DatasetDirectory, Split
+from edgepress.contracts.dataset import DatasetDirectory, DatasetManifest, Split
 from edgepress.contracts.training import TrainSettings
-from edgepress.errors import ConfigError, ModelError
+from edgepress.errors import ConfigError, DataError, ModelError
 from edgepress.models.keras import tf
 from edgepress.models.user_module import UserModule, first_line
 from edgepress.train.augment import augment_images
@@ -31,18 +31,21 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 def train_batches(dataset: DatasetDirectory, settings: TrainSettings, user_module: UserModule | None, first_epoch: int = 0) -> Any:
     """Batches of the training split from ``first_epoch`` to the last, ``steps_per_epoch`` of them an epoch.
 
-    Elements are (x, labels int64 [batch]), or (x, labels, weights float32 [batch]) with balanced class weights.
-    x is a tensor [batch, *shape], or a dict of them by input name where the dataset has several.
+    Elements are (x, targets), or (x, labels, weights float32 [batch]) with balanced class weights. x is a tensor [batch, *shape] of the
+    dataset's dtype, or a dict of them by input name where the dataset has several. Targets are the labels [batch, *label shape], or for a
+    task that reconstructs its input that input, augmented but not preprocessed, in float32.
 
     Raises:
-        ConfigError: ``train.augment`` does not suit the inputs.
+        ConfigError: ``train.augment`` does not suit the inputs, or ``train.class_weights`` the task.
+        DataError: the split holds examples that its task does not train on.
         ModelError: a hook of the user's module fails.
     """
     split = dataset.split("train")
+    _check_labels(dataset.manifest, split)
     examples = len(split)
     batch_size = min(settings.batch_size, examples)
     used = steps_per_epoch(examples, settings.batch_size) * batch_size
-    _check_augment(dataset, settings)
+    _check_settings(dataset.manifest, settings)
     gather = _gatherer(split)
     class_weights = balanced_class_weights(split.labels, len(dataset.manifest.labels)) if settings.class_weights == "balanced" else None
 
@@ -68,12 +71,12 @@ def train_batches(dataset: DatasetDirectory, settings: TrainSettings, user_modul
             batches = batches.map(user_module.augment, num_parallel_calls=1, deterministic=True)
         if not isinstance(batches.element_spec, tuple) or len(batches.element_spec) != 2:
             raise ModelError(f"{user_module.shown_as}:{first_line(user_module.augment)}: augment must return (x, y)")
-    batches = _preprocessed(batches, user_module)
+    batches = _preprocessed(_with_targets(batches, dataset.manifest), user_module)
     return (batches if class_weights is None else batches.map(weigh)).prefetch(4)
 
 
 def validation_batches(dataset: DatasetDirectory, user_module: UserModule | None) -> Any:
-    """Batches (x, labels) of the validation split, in order, the last one smaller.
+    """Batches (x, targets) of the validation split, in order, the last one smaller.
 
     Raises:
         ModelError: the ``preprocess`` hook of the user's module fails.
@@ -82,7 +85,8 @@ def validation_batches(dataset: DatasetDirectory, user_module: UserModule | None
     gather = _gatherer(split)
     indices = tf.data.Dataset.range(len(split)).batch(VALIDATION_BATCH_SIZE)
 
-    return _preprocessed(indices.map(gather, num_parallel_calls=1, deterministic=True), user_module).prefetch(2)
+    batches = _with_targets(indices.map(gather, num_parallel_calls=1, deterministic=True), dataset.manifest)
+    return _preprocessed(batches, user_module).prefetch(2)
 
 
 def balanced_class_weights(labels: NDArray[np.int64], num_classes: int) -> NDArray[np.float32]:
@@ -94,8 +98,15 @@ def balanced_class_weights(labels: NDArray[np.int64], num_classes: int) -> NDArr
     return weights
 
 
+def _with_targets(batches: Any, manifest: DatasetManifest) -> Any:
+    """Batches (x, labels) with what the model's outputs are held against in place of the labels."""
+    if manifest.learning_task.loss != "reconstruction_error":
+        return batches
+    return batches.map(lambda x, _: (x, tf.cast(x, tf.float32)), num_parallel_calls=1, deterministic=True)
+
+
 def _preprocessed(batches: Any, user_module: UserModule | None) -> Any:
-    """Batches (x, labels) with x as the user's ``preprocess`` gives it."""
+    """Batches (x, targets) with x as the user's ``preprocess`` gives it."""
     if user_module is None or user_module.preprocess is None:
         return batches
     preprocess = tf.function(user_module.preprocess)
@@ -107,10 +118,12 @@ def _seed(seed: int, epoch: Any) -> Any:
     return tf.stack([tf.constant(seed % 2**31, tf.int32), tf.cast(epoch, tf.int32)])
 
 
-def _check_augment(dataset: DatasetDirectory, settings: TrainSettings) -> None:
+def _check_settings(manifest: DatasetManifest, settings: TrainSettings) -> None:
+    if settings.class_weights != "none" and manifest.learning_task.loss != "cross_entropy":
+        raise ConfigError(f"train.class_weights: {settings.class_weights} is for classes, but the task is {manifest.task}; set it to none")
     if settings.augment == "none":
         return
-    for spec in dataset.manifest.inputs:
+    for spec in manifest.inputs:
         if len(spec.shape) != 3:
             raise ConfigError(
                 f"train.augment: {settings.augment} moves images [height, width, channels], but the dataset's input {spec.name} has shape "
@@ -118,8 +131,15 @@ def _check_augment(dataset: DatasetDirectory, settings: TrainSettings) -> None:
             )
 
 
+def _check_labels(manifest: DatasetManifest, split: Split) -> None:
+    allowed = manifest.learning_task.trains_on
+    if allowed is not None and not np.isin(split.labels, allowed).all():
+        names = ", ".join(manifest.labels[label] for label in allowed)
+        raise DataError(f"the training split holds other examples than {names}, which alone {manifest.task} trains on; run ingest again")
+
+
 def _gatherer(split: Split) -> Any:
-    """A function from indices [batch] to (x, labels [batch])."""
+    """A function from indices [batch] to (x, labels [batch, *label shape])."""
     labels = tf.constant(np.asarray(split.labels))
     names = list(split.inputs)
     if sum(array.nbytes for array in split.inputs.values()) <= IN_MEMORY_LIMIT_BYTES:

@@ -11,7 +11,9 @@ import numpy as np
 from edgepress.contracts.training import TrainSettings
 from edgepress.errors import StageError
 from edgepress.models.keras import keras, tf
+from edgepress.tasks.metric import Metric
 from edgepress.train.checkpoint import Checkpoint, TrainingState
+from edgepress.train.validation import single_number
 
 DATA_CLASS_SCALAR = 1
 """``DataClass`` in tensorflow/core/framework/summary.proto."""
@@ -20,8 +22,8 @@ DATA_CLASS_SCALAR = 1
 class EpochEnd(keras.callbacks.Callback):
     """Keeps ``state`` up to date. Runs after a stage's own callbacks, so that it sees the weights they leave (pruning masks them).
 
-    ``validate`` gives val_loss, val_accuracy and the user's metrics of the model as it stands. Epochs before ``counts_from_epoch`` are
-    neither kept nor counted by early stopping.
+    ``validate`` gives val_loss, ``val_<metric>`` of the metric that selects and the user's metrics, of the model as it stands. Epochs
+    before ``counts_from_epoch`` are neither kept nor counted by early stopping.
     """
 
     def __init__(
@@ -32,6 +34,7 @@ class EpochEnd(keras.callbacks.Callback):
         kept_model: keras.Model,
         tracked: list[Any],
         validate: Callable[[], dict[str, float]],
+        selecting: Metric,
         counts_from_epoch: int,
         checkpoint: Checkpoint,
         log_dir: Path | None,
@@ -42,6 +45,7 @@ class EpochEnd(keras.callbacks.Callback):
         self._kept_model = kept_model
         self._tracked = tracked
         self._validate = validate
+        self._selecting = selecting
         self._counts_from_epoch = counts_from_epoch
         self._checkpoint = checkpoint
         self._writer = None if log_dir is None else tf.summary.create_file_writer(str(log_dir))
@@ -71,16 +75,17 @@ class EpochEnd(keras.callbacks.Callback):
                 raise StageError(f"metric {name} is {value} after epoch {epoch + 1}; make metrics() of the module give a finite number")
         for name, value in values.items():
             self._state.curves.setdefault(name, []).append(value)
-        accuracies = self._state.curves["val_accuracy"]
-        if best_index(accuracies, self._counts_from_epoch) == epoch:
+        selecting = self._state.curves[f"val_{self._selecting.name}"]
+        if best_index(selecting, self._selecting, self._counts_from_epoch) == epoch:
             self._state.best = self._kept_model.get_weights()
         self._state.weights = [np.asarray(variable) for variable in self._tracked]
         self._state.optimizer = [np.asarray(variable) for variable in self.model.optimizer.variables]
         self._checkpoint.save(self._state)
         self._log(epoch, values)
         self._report(epoch, values)
-        if stops_early(accuracies, self._settings, self._counts_from_epoch):
-            print(f"no better validation accuracy for {self._settings.early_stopping_patience} epochs; stopping", flush=True)
+        if stops_early(selecting, self._selecting, self._settings, self._counts_from_epoch):
+            patience = self._settings.early_stopping_patience
+            print(f"no better validation {self._selecting.title} for {patience} epochs; stopping", flush=True)
             self.model.stop_training = True
 
     def _log(self, epoch: int, values: dict[str, float]) -> None:
@@ -101,28 +106,18 @@ def _scalar_metadata() -> Any:
     return tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=DATA_CLASS_SCALAR)
 
 
-def single_number(name: str, value: Any) -> float:
-    """A metric's value.
-
-    Raises:
-        StageError: it is not one number.
-    """
-    array = np.asarray(value)
-    if array.size != 1:
-        raise StageError(f"metric {name} gives shape {list(array.shape)}; metrics() of the module must give metrics of one number each")
-    return float(array.reshape(()))
+def best_index(values: list[float], metric: Metric, counts_from_epoch: int = 0) -> int | None:
+    """Index of the first epoch with the best value of a metric among those that count; None before the first of them has ended."""
+    counting = values[counts_from_epoch:]
+    if not counting:
+        return None
+    return counts_from_epoch + int(np.argmax(counting) if metric.direction == "higher" else np.argmin(counting))
 
 
-def best_index(val_accuracies: list[float], counts_from_epoch: int = 0) -> int | None:
-    """Index of the first epoch with the highest validation accuracy among those that count; None before the first of them has ended."""
-    counting = val_accuracies[counts_from_epoch:]
-    return counts_from_epoch + int(np.argmax(counting)) if counting else None
-
-
-def stops_early(val_accuracies: list[float], settings: TrainSettings, counts_from_epoch: int = 0) -> bool:
+def stops_early(values: list[float], metric: Metric, settings: TrainSettings, counts_from_epoch: int = 0) -> bool:
     """Whether as many epochs as the settings' patience have followed the best one."""
-    best, patience = best_index(val_accuracies, counts_from_epoch), settings.early_stopping_patience
-    return best is not None and patience is not None and len(val_accuracies) - 1 - best >= patience
+    best, patience = best_index(values, metric, counts_from_epoch), settings.early_stopping_patience
+    return best is not None and patience is not None and len(values) - 1 - best >= patience
 
 
 def current_learning_rate(optimizer: Any) -> float:

@@ -6,18 +6,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from edgepress.contracts.dataset import DatasetDirectory
 from edgepress.contracts.run import CODE_DIGEST_VARIABLE
 from edgepress.contracts.training import TrainSettings
-from edgepress.errors import IntegrityError, ModelError
+from edgepress.errors import IntegrityError
 from edgepress.models.keras import keras, set_seed, tf
-from edgepress.models.outputs import default_loss
-from edgepress.models.user_module import UserModule, first_line
-from edgepress.train.batches import steps_per_epoch, train_batches, validation_batches
+from edgepress.models.user_module import UserModule
+from edgepress.tasks.metric import Metric
+from edgepress.train.batches import steps_per_epoch, train_batches
 from edgepress.train.checkpoint import Checkpoint, TrainingState, training_key
-from edgepress.train.epoch_end import EpochEnd, best_index, single_number, stops_early
+from edgepress.train.epoch_end import EpochEnd, best_index, stops_early
+from edgepress.train.objective import Objective
+from edgepress.train.validation import Validation
 
-__all__ = ["FitResult", "fit", "steps_per_epoch", "validate"]
+__all__ = ["FitResult", "fit", "steps_per_epoch"]
 
 
 @dataclass(frozen=True)
@@ -25,21 +29,29 @@ class FitResult:
     """What a training did.
 
     Attributes:
-        curves: per-epoch values: loss, accuracy, val_loss, val_accuracy, learning_rate (of the epoch's last step), and the user's metrics.
+        curves: per-epoch values: loss, val_loss, ``val_<metric>`` of the metric that selects, the same without ``val_`` where batches of
+            training can tell it, learning_rate (of the epoch's last step), and the user's metrics.
         epochs_run: finished epochs, those before a resumption included.
-        best_epoch: number, from 1 as in the log, of the epoch that was kept: the highest validation accuracy among those that count.
+        best_epoch: number, from 1 as in the log, of the epoch that was kept: the best on validation data among those that count.
         steps: optimizer steps in all.
+        selecting: the metric that selects.
     """
 
     curves: dict[str, tuple[float, ...]]
     epochs_run: int
     best_epoch: int
     steps: int
+    selecting: Metric
 
     @property
-    def val_accuracy(self) -> float:
-        """Validation accuracy of the epoch that was kept."""
-        return self.curves["val_accuracy"][self.best_epoch - 1]
+    def val_selected(self) -> float:
+        """The metric that selects, on validation data, of the epoch that was kept."""
+        return self.curves[f"val_{self.selecting.name}"][self.best_epoch - 1]
+
+    @property
+    def facts(self) -> dict[str, JsonValue]:
+        """``epochs_run``, ``best_epoch`` and ``val_<metric>``, for the record of whoever trained."""
+        return {"epochs_run": self.epochs_run, "best_epoch": self.best_epoch, f"val_{self.selecting.name}": self.val_selected}
 
 
 def fit(
@@ -68,7 +80,7 @@ def fit(
         dataset: with splits ``train`` and ``validation``.
         settings: of the loop.
         user_module: its ``loss``, ``metrics``, ``augment`` and ``preprocess`` hooks apply.
-        loss: takes (labels [batch], outputs [batch, classes]); None takes the user's, else cross-entropy fitting the kind of outputs.
+        loss: takes (targets, outputs) of a batch; None takes the user's, else the task's that fits the kind of outputs.
         train_step_model: a model that shares variables with ``model`` and brings its own ``train_step`` (a distiller); it is compiled
             and fitted in its place. Its logs need ``loss``.
         callbacks: a stage's own.
@@ -80,7 +92,8 @@ def fit(
 
     Raises:
         StageError: the loss or a metric turned NaN or infinite, or a metric gives more than one number.
-        ConfigError: ``augment`` does not suit the dataset.
+        ConfigError: ``augment`` or ``class_weights`` does not suit the dataset.
+        DataError: the training split holds what the task does not train on, or the validation split cannot tell the metric that selects.
         ModelError: a hook of the user's module fails.
         IntegrityError: the state is damaged.
         StorageError: the state cannot be read.
@@ -88,13 +101,14 @@ def fit(
     assert 0 <= counts_from_epoch < settings.epochs
     set_seed(settings.seed)
     steps = steps_per_epoch(dataset.manifest.counts["train"], settings.batch_size)
-    loss = loss or _user_loss(user_module, model) or default_loss(model)
+    objective = Objective.of(model, dataset.manifest)
+    selects = objective.task.selecting
+    minimised = objective.loss(loss or objective.loss_of(user_module))
     stepped = train_step_model or model
     optimizer = build_optimizer(settings, total_steps=steps * settings.epochs)
+    metrics = [*objective.metrics(), *(user_module.call_metrics() if user_module else [])]
     # One step an execution: several would save 2 ms a step and cost 0.8 s of tracing, and callbacks would not see each.
-    stepped.compile(optimizer=optimizer, loss=loss, metrics=_metrics(user_module))
-    if stepped is not model:
-        model.compile(loss=loss, metrics=_metrics(user_module))
+    stepped.compile(optimizer=optimizer, loss=minimised, metrics=metrics)
     optimizer.build(stepped.trainable_variables)
     tracked = _tracked_variables(model, stepped)
     checkpoint = Checkpoint(
@@ -114,9 +128,9 @@ def fit(
         current = saved
         _restore(current, tracked, optimizer)
         print(f"going on after epoch {len(current.curves['loss'])}", flush=True)
-    held_out = validation_batches(dataset, user_module)
     first_epoch = len(current.curves.get("loss", ()))
-    if first_epoch < settings.epochs and not stops_early(current.curves.get("val_accuracy", []), settings, counts_from_epoch):
+    selecting = f"val_{selects.name}"
+    if first_epoch < settings.epochs and not stops_early(current.curves.get(selecting, []), selects, settings, counts_from_epoch):
         stepped.fit(
             train_batches(dataset, settings, user_module, first_epoch),
             epochs=settings.epochs,
@@ -130,14 +144,15 @@ def fit(
                     settings=settings,
                     kept_model=model,
                     tracked=tracked,
-                    validate=lambda: validate(model, held_out),
+                    validate=Validation(model, objective, dataset, minimised, user_module),
+                    selecting=selects,
                     counts_from_epoch=counts_from_epoch,
                     checkpoint=checkpoint,
                     log_dir=log_dir,
                 ),
             ],
         )
-    best = best_index(current.curves["val_accuracy"], counts_from_epoch)
+    best = best_index(current.curves[selecting], selects, counts_from_epoch)
     assert best is not None, "early stopping waits for an epoch that counts"
     model.set_weights(current.best)
     epochs_run = len(current.curves["loss"])
@@ -146,17 +161,8 @@ def fit(
         epochs_run=epochs_run,
         best_epoch=best + 1,
         steps=epochs_run * steps,
+        selecting=selects,
     )
-
-
-def validate(model: keras.Model, batches: Any) -> dict[str, float]:
-    """val_loss, val_accuracy and the user's metrics of a compiled model on batches (x, labels).
-
-    Raises:
-        StageError: a metric gives something else than one number.
-    """
-    values = model.evaluate(batches, verbose=0, return_dict=True)
-    return {f"val_{name}": single_number(f"val_{name}", value) for name, value in values.items()}
 
 
 def build_optimizer(settings: TrainSettings, total_steps: int) -> keras.optimizers.Optimizer:
@@ -170,26 +176,6 @@ def build_optimizer(settings: TrainSettings, total_steps: int) -> keras.optimize
     optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, jit_compile=False)
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return optimizer
-
-
-def _user_loss(user_module: UserModule | None, model: keras.Model) -> Callable[[Any, Any], Any] | None:
-    """The module's loss, tried once on zeros so that a mistake in it is told with its line.
-
-    Raises:
-        ModelError: it fails, or gives something else than one number or one an example.
-    """
-    if user_module is None or user_module.loss is None:
-        return None
-    tried = user_module.call("loss", tf.zeros([2], tf.int64), tf.zeros([2, model.outputs[0].shape[-1]]))
-    shape = getattr(tried, "shape", None)
-    if shape not in ((), (2,)):
-        where = f"{user_module.shown_as}:{first_line(user_module.loss)}"
-        raise ModelError(f"{where}: loss must return a float tensor, [batch] or scalar, not one of shape {shape}")
-    return user_module.loss
-
-
-def _metrics(user_module: UserModule | None) -> list[Any]:
-    return [keras.metrics.SparseCategoricalAccuracy(name="accuracy"), *(user_module.call_metrics() if user_module else [])]
 
 
 def _tracked_variables(model: keras.Model, stepped: keras.Model) -> list[Any]:

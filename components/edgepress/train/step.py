@@ -10,8 +10,8 @@ from edgepress.contracts.config import BaselineSettings
 from edgepress.contracts.dataset import DatasetAddress
 from edgepress.device.files import new_directory
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.task import task, tell_figure
-from edgepress.telemetry import TASK_VALIDATION_ACCURACY
+from edgepress.task import task
+from edgepress.train.told import tell_validation
 
 
 @task("train")
@@ -42,6 +42,7 @@ def train(
     Raises:
         ModelError: the model, the user's module or the adopted file is wrong.
         ConfigError: a setting does not suit the dataset.
+        DataError: the dataset's splits do not hold what its task needs.
         IntegrityError: the module or the adopted model is not the one that was digested.
         StorageError: an object store cannot be reached or refuses.
         StageError: the training diverges; there is then nothing to compress.
@@ -61,8 +62,7 @@ def train(
             made = adopt_baseline(settings.from_, source_digest, opened)
         else:
             made = train_baseline(settings, opened, work / MODULE_NAME, state)
-        if isinstance(val_accuracy := made.facts["val_accuracy"], float):
-            tell_figure(TASK_VALIDATION_ACCURACY, val_accuracy)
+        tell_validation(opened.manifest.learning_task, made.facts)
         save_model(made.model, work)
         given: dict[str, JsonValue] = settings.model_dump(mode="json", by_alias=True)
         record = StageRecord(stage="train", settings=given, facts=made.facts, curves=made.curves, duration_s=time.monotonic() - started)

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
 from edgepress import telemetry
+from edgepress.tasks.metric import Source
+from edgepress.tasks.metric import Unit as MetricUnit
+from edgepress.tasks.registry import METRICS
 from edgepress.telemetry import Metric
 
 DASHBOARD_FILE: Final = Path(__file__).with_name("dashboard.json")
@@ -75,6 +78,50 @@ def of_candidates(title: str, description: str, unit: Unit, *metrics: tuple[Metr
     return Panel(title, description, "timeseries", unit, 12, queries)
 
 
+GRAFANA_UNITS: Final[dict[MetricUnit, Unit]] = {
+    "ratio": "percentunit",
+    "multiple": "none",
+    "count": "none",
+    "bytes": "bytes",
+    "ms": "s",
+    "label units": "none",
+}
+"""Unit of a metric of models -> Grafana's for its Prometheus metric, which is in base units."""
+
+_SOURCE_TITLES: Final[dict[Source, str]] = {
+    "examples": "Quality",
+    "file": "File",
+    "machine": "On the benchmark's hardware",
+    "comparison": "Beside the baseline",
+}
+_UNIT_TITLES: Final[dict[MetricUnit, str]] = {
+    "ratio": "shares",
+    "multiple": "multiples",
+    "count": "counts",
+    "bytes": "bytes",
+    "ms": "time",
+    "label units": "in the labels' units",
+}
+
+
+def of_metrics(source: Source, description: str) -> list[Panel]:
+    """The metrics of models from one source, a panel for each unit and a line for each recipe and metric."""
+    units = dict.fromkeys(metric.unit for metric in METRICS.values() if metric.source == source)
+    return [
+        of_candidates(
+            f"{_SOURCE_TITLES[source]}: {_UNIT_TITLES[unit]}",
+            description,
+            GRAFANA_UNITS[unit],
+            *(
+                (telemetry.CANDIDATE[name], f" {metric.title}")
+                for name, metric in METRICS.items()
+                if (metric.source, metric.unit) == (source, unit)
+            ),
+        )
+        for unit in units
+    ]
+
+
 def of_tasks(title: str, description: str, unit: Unit, expression: str) -> Panel:
     """One line for each task."""
     return Panel(title, description, "timeseries", unit, 6, (Query(expression, "{{pipeline}} {{task}} {{recipe}}"),))
@@ -100,18 +147,11 @@ ROWS: Final = (
     Row(
         "Candidates",
         (
-            of_candidates("Accuracy", "Of the shipped file, on validation data.", "percentunit", (telemetry.CANDIDATE_ACCURACY, "")),
+            *of_metrics("examples", "Of the shipped file, on validation data."),
             of_candidates("Failed candidates", "1: a stage failed; the report says why.", "bool", (telemetry.CANDIDATE_FAILED, "")),
-            of_candidates(
-                "Size", "Of the shipped file.", "bytes", (telemetry.CANDIDATE_SIZE, ""), (telemetry.CANDIDATE_SIZE_GZIP, " gzip")
-            ),
-            of_candidates(
-                "Latency",
-                "Of one inference on the benchmark's hardware, which is what it is worth.",
-                "s",
-                (telemetry.CANDIDATE_LATENCY_P50, " p50"),
-                (telemetry.CANDIDATE_LATENCY_P95, " p95"),
-            ),
+            *of_metrics("file", "Of the shipped file."),
+            *of_metrics("machine", "Of one inference on the benchmark's hardware, which is what it is worth."),
+            *of_metrics("comparison", "Beside the baseline."),
         ),
     ),
     Row(
@@ -135,11 +175,14 @@ ROWS: Final = (
                 "bool",
                 f"1 - {newest(telemetry.TASK_SUCCEEDED, telemetry.PIPELINE, telemetry.TASK, telemetry.RECIPE)}",
             ),
-            of_tasks(
-                "Accuracy after training",
-                "Of the Keras model that a task trained, on validation data; before it is converted.",
-                "percentunit",
-                newest(telemetry.TASK_VALIDATION_ACCURACY, telemetry.PIPELINE, telemetry.TASK, telemetry.RECIPE),
+            *(
+                of_tasks(
+                    f"{METRICS[name].title[:1].upper()}{METRICS[name].title[1:]} after training",
+                    "Of the Keras model that a task trained, on validation data; before it is converted.",
+                    GRAFANA_UNITS[METRICS[name].unit],
+                    newest(metric, telemetry.PIPELINE, telemetry.TASK, telemetry.RECIPE),
+                )
+                for name, metric in telemetry.TASK_VALIDATION.items()
             ),
             of_tasks(
                 "Since a task ended",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import JsonValue, ValidationError
 
+from edgepress.contracts.builtin_models import ModelChoice
 from edgepress.contracts.config import BUILTIN_SOURCES, BaselineSettings, DatasetSettings, PipelineConfig
 from edgepress.contracts.kubeflow import DataVolume
-from edgepress.contracts.stages import ModelChoice
 from edgepress.errors import ConfigError, ModelError
 from edgepress.models.parameters import check_params
 from edgepress_pipelines.config.errors import dotted, explain, kind_of, nearest
@@ -178,8 +178,10 @@ class _Draft:
         if config.baseline.model is not None:
             choices.append((("baseline",), ModelChoice(model=config.baseline.model, params=config.baseline.params)))
         for index, recipe in enumerate(config.recipes):
-            if recipe.distill is not None and recipe.distill.student is not None:
-                choices.append((("recipes", index, "distill", "student"), recipe.distill.student))
+            for stage, settings in recipe.stages().items():
+                for key, value in settings or ():
+                    if isinstance(value, ModelChoice):
+                        choices.append((("recipes", index, stage, key), value))
         for path, choice in choices:
             try:
                 check_params(choice)

@@ -15,15 +15,12 @@ from edgepress.storage import join_uri
 from edgepress.storage.settings import carry_settings, place_settings
 from edgepress_pipelines.flow.inputs import INPUTS, PlacedInputs
 
-STAGES = tuple(name for name in RecipeSettings.model_fields if name != "recipe")
-"""The stages of a recipe, in the order of the flow."""
-
 LEFT_OUT = "null"
 """The settings of a stage that a recipe leaves out."""
 
 MAX_PARAMETER_BYTES = 60_000
 """A task's inputs become command-line arguments, on a laptop and in a pod: larger ones fail with "Argument list too long". Recipes are at
-most ``MAX_RECIPES`` with five settings each, of which none is long, so they fit; what has no such bound are paths."""
+most ``MAX_RECIPES`` with settings for each stage, of which none is long, so they fit; what has no such bound are paths."""
 
 PipelineParameters = dict[str, str | list[dict[str, str]]]
 
@@ -78,8 +75,8 @@ def pipeline_parameters(
 
 def recipe_item(recipe: RecipeSettings, carried: Callable[[StrictModel], str]) -> dict[str, str]:
     """One item of the loop over recipes: its name, and each stage's settings as a task reads them; ``LEFT_OUT`` for a stage left out."""
-    stages = {stage: getattr(recipe, stage) for stage in STAGES}
-    return {"recipe": recipe.recipe} | {stage: carried(value) if value is not None else LEFT_OUT for stage, value in stages.items()}
+    stages = recipe.stages().items()
+    return {"recipe": recipe.recipe} | {stage: carried(settings) if settings is not None else LEFT_OUT for stage, settings in stages}
 
 
 def settings_text(settings: StrictModel) -> str:

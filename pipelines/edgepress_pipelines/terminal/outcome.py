@@ -7,7 +7,11 @@ from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
-from edgepress.contracts.verdict import CandidateVerdict, Metrics, TargetVerdict, Verdict
+from edgepress.contracts.metrics import Metrics
+from edgepress.contracts.verdict import CandidateVerdict, TargetVerdict, Verdict
+from edgepress.tasks.comparisons import LATENCY_RATIO, LOSS_OF
+from edgepress.tasks.metric import Metric
+from edgepress.tasks.registry import LATENCY_P50_MS, SIZE_GZIP_BYTES, TASKS
 from edgepress_pipelines.terminal.foreign_text import harmless
 from edgepress_pipelines.terminal.tables import NamedRows, make_table
 
@@ -60,10 +64,12 @@ def _places(run_dir: Path, published_uri: str | None) -> Iterator[tuple[str, str
 def _candidates(verdict: Verdict) -> RenderableType:
     table = make_table()
     table.add_column("outcome", no_wrap=True)
-    for heading in ("accuracy", "drop", "gzip bytes", "p50 ms", "ratio"):
+    selecting = TASKS[verdict.task].selecting
+    lost = "drop" if selecting.direction == "higher" else "rise"
+    for heading in (selecting.title, lost, "gzip bytes", "p50 ms", "ratio"):
         table.add_column(heading, justify="right", no_wrap=True)
     for candidate in verdict.candidates:
-        table.add_row(Text(candidate.outcome, _STYLES[candidate.outcome]), *_figures(candidate.metrics))
+        table.add_row(Text(candidate.outcome, _STYLES[candidate.outcome]), *_figures(selecting, candidate.metrics))
     names = [harmless(candidate.recipe) for candidate in verdict.candidates]
     reasons = [_reason(candidate, reason) for candidate in verdict.candidates for reason in candidate.reasons]
     hardware = verdict.hardware
@@ -82,14 +88,18 @@ def _reason(candidate: CandidateVerdict, reason: str) -> RenderableType:
     return Text.assemble((harmless(candidate.recipe), _STYLES[candidate.outcome]), harmless(f": {reason}"))
 
 
-def _figures(metrics: Metrics) -> list[str]:
+def _figures(selecting: Metric, metrics: Metrics) -> list[str]:
     return [
-        _number(metrics.accuracy, ".4f"),
-        _number(metrics.accuracy_drop, "+.4f"),
-        _number(metrics.size_gzip_bytes, ",d"),
-        _number(metrics.latency_p50_ms, ".3f"),
-        _number(metrics.latency_ratio, ".2f"),
+        _number(metrics.get(selecting.name), _form(selecting)),
+        _number(metrics.get(LOSS_OF[selecting.name].name), f"+{_form(selecting)}"),
+        _number(metrics.get(SIZE_GZIP_BYTES.name), ",d"),
+        _number(metrics.get(LATENCY_P50_MS.name), ".3f"),
+        _number(metrics.get(LATENCY_RATIO.name), ".2f"),
     ]
+
+
+def _form(selecting: Metric) -> str:
+    return ".4f" if selecting.unit == "ratio" else ".4g"
 
 
 def _judgement(verdict: Verdict, target: TargetVerdict) -> RenderableType:
@@ -104,8 +114,9 @@ def _judgement(verdict: Verdict, target: TargetVerdict) -> RenderableType:
             Text(harmless(check.name)), _short(check.observed), _short(check.threshold), Text(check.outcome, _STYLES[check.outcome])
         )
     unmet = [Text(harmless(f"{check.name}: {check.reason}")) for check in target.checks if check.outcome != "passed"]
-    accuracy, baseline = target.metrics.accuracy, verdict.baseline.metrics.accuracy
-    compared = Text(f"accuracy on test data: {_number(accuracy, '.4f')}, the baseline's {_number(baseline, '.4f')}", "dim")
+    selecting = TASKS[verdict.task].selecting
+    own, baseline = (_number(metrics.get(selecting.name), _form(selecting)) for metrics in (target.metrics, verdict.baseline.metrics))
+    compared = Text(f"{selecting.title} on test data: {own}, the baseline's {baseline}", "dim")
     return Padding(Group(Text(harmless(title), "bold"), table, *unmet, compared), (1, 0, 0, 0))
 
 

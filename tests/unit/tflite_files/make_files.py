@@ -108,6 +108,40 @@ def recurrent() -> keras.Model:
     return randomize(keras.Model(sequence, keras.layers.Dense(2)(keras.layers.LSTM(3)(sequence))), seed=4)
 
 
+def bytes_and_tokens() -> tf.Module:
+    """Inputs of two integer types, a uint8 image 2x2 and three int32 tokens; values are the image's mean and the tokens' sum."""
+
+    class BytesAndTokens(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 2, 2), tf.uint8, name="image"), tf.TensorSpec((1, 3), tf.int32, name="tokens")])
+        def __call__(self, image: tf.Tensor, tokens: tf.Tensor) -> dict[str, tf.Tensor]:
+            mean = tf.reduce_mean(tf.cast(image, tf.float32), axis=(1, 2))
+            return {"values": tf.stack([mean, tf.cast(tf.reduce_sum(tokens, axis=1), tf.float32)], axis=1)}
+
+    return BytesAndTokens()
+
+
+def autoencoder() -> tf.Module:
+    """An output shaped as its input: half of a 4x3 frame, plus a quarter."""
+
+    class Autoencoder(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 4, 3), tf.float32, name="frame")])
+        def __call__(self, frame: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"reconstruction": 0.5 * frame + 0.25}
+
+    return Autoencoder()
+
+
+def two_outputs() -> tf.Module:
+    """Two outputs, which no task has."""
+
+    class TwoOutputs(tf.Module):
+        @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.float32, name="image")])
+        def __call__(self, image: tf.Tensor) -> dict[str, tf.Tensor]:
+            return {"logits": image + 1.0, "embedding": image * 2.0}
+
+    return TwoOutputs()
+
+
 def convert(
     model: keras.Model | tf.Module, batch: int | None = 1, settings: Callable[[tf.lite.TFLiteConverter], None] | None = None
 ) -> bytes:
@@ -162,6 +196,9 @@ def main() -> None:
         "operators": convert(operators()),
         "not_finite": convert(not_finite()),
         "recurrent": convert(recurrent()),
+        "bytes_and_tokens": convert(bytes_and_tokens()),
+        "autoencoder": convert(autoencoder()),
+        "two_outputs": convert(two_outputs()),
     }
     for name, content in files.items():
         (FOLDER / f"{name}.tflite").write_bytes(content)

@@ -7,14 +7,14 @@ from tensorflow_model_optimization.clustering.keras import CentroidInitializatio
 from tensorflow_model_optimization.python.core.clustering.keras.clustering_registry import ClusteringRegistry
 from tensorflow_model_optimization.python.core.clustering.keras.experimental.cluster import cluster_weights
 
-from edgepress.compress.kernels import distinct_values_by_layer, kernels, leaf_layers, sparsity, sparsity_by_layer, weights_by_path
-from edgepress.compress.wrapping import wrap_layers
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import ClusterSettings
 from edgepress.errors import StageError
 from edgepress.models.keras import keras, set_seed
+from edgepress.models.kernels import distinct_values_by_layer, kernels, leaf_layers, sparsity, sparsity_by_layer, weights_by_path
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
+from edgepress.models.wrapping import wrap_layers
 from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.fit import fit
 
@@ -28,7 +28,8 @@ def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResu
     more different values than clusters, as a small and sparse one may, is left alone.
 
     Facts: ``distinct_values_by_layer`` of the clustered kernels, ``skipped_layers`` that have a kernel but are not clustered,
-    ``preserved_sparsity`` and, where it was, ``sparsity`` of the clustered kernels before and after, ``epochs_run``, ``val_accuracy``.
+    ``preserved_sparsity`` and, where it was, ``sparsity`` of the clustered kernels before and after, and what the training tells of
+    itself.
 
     Raises:
         StageError: nothing in the model can be clustered, there are too few clusters to hold zeros apart, or the training diverges.
@@ -80,9 +81,7 @@ def cluster_candidate(given: StageInput, settings: ClusterSettings) -> StageResu
         "distinct_values_by_layer": distinct_values_by_layer(clustered),
         "skipped_layers": [name for name in everything if name not in clustered],
         "preserved_sparsity": keep_zeros,
-        "epochs_run": fitted.epochs_run,
-        "best_epoch": fitted.best_epoch,
-        "val_accuracy": fitted.val_accuracy,
+        **fitted.facts,
     }
     if keep_zeros:
         facts["sparsity_before"] = sparsity({name: before[name] for name in clustered})

@@ -2,25 +2,26 @@
 
 from typing import Any
 
-from edgepress.compress.distill.loss import Distiller
-from edgepress.compress.wrapping import require_graph
+from edgepress.compress.distill.loss import Distiller, TeachersPart, log_outputs, soft_target_loss
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import DistillSettings
 from edgepress.errors import ModelError, StageError
 from edgepress.models.keras import keras, set_seed
-from edgepress.models.outputs import outputs_probabilities
+from edgepress.models.outputs import output_meaning
 from edgepress.models.registry import build_model
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_model import preprocessed_inputs
 from edgepress.models.user_module import UserModule, load_user_module
+from edgepress.models.wrapping import require_graph
 from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.fit import fit
+from edgepress.train.objective import squared_error
 
 
 def distill_candidate(given: StageInput, settings: DistillSettings) -> StageResult:
     """Train a student against the labels and the candidate's model; write the student.
 
-    Facts: ``teacher_parameters``, ``student_parameters``, ``val_accuracy`` of the student, ``epochs_run``, ``best_epoch``.
+    Facts: ``teacher_parameters``, ``student_parameters``, and what the training tells of itself.
 
     Raises:
         StageError: the student cannot be built for this dataset, or the training diverges.
@@ -34,7 +35,7 @@ def distill_candidate(given: StageInput, settings: DistillSettings) -> StageResu
         given.dataset,
         settings.train,
         user_module=user_module,
-        train_step_model=Distiller(student, teacher, settings.temperature, settings.alpha),
+        train_step_model=Distiller(student, teacher, _difference(teacher, student, given, settings), settings.alpha),
         state=given.state,
         started_from=given.started_from,
     )
@@ -43,12 +44,19 @@ def distill_candidate(given: StageInput, settings: DistillSettings) -> StageResu
         facts={
             "teacher_parameters": int(teacher.count_params()),
             "student_parameters": int(student.count_params()),
-            "epochs_run": fitted.epochs_run,
-            "best_epoch": fitted.best_epoch,
-            "val_accuracy": fitted.val_accuracy,
+            **fitted.facts,
         },
         curves=fitted.curves,
     )
+
+
+def _difference(teacher: Any, student: Any, given: StageInput, settings: DistillSettings) -> TeachersPart:
+    """What the student is to make small, by the dataset's task."""
+    task = given.dataset.manifest.learning_task
+    if task.loss != "cross_entropy":
+        return squared_error
+    as_logits = [log_outputs(output_meaning(model, task), model.output_shape[-1]) for model in (teacher, student)]
+    return lambda of_teacher, of_student: soft_target_loss(as_logits[0](of_teacher), as_logits[1](of_student), settings.temperature)
 
 
 def _student(teacher: Any, given: StageInput, settings: DistillSettings, user_module: UserModule | None) -> Any:
@@ -59,12 +67,13 @@ def _student(teacher: Any, given: StageInput, settings: DistillSettings, user_mo
     manifest = given.dataset.manifest
     inputs = preprocessed_inputs(user_module, manifest.inputs)
     try:
-        student = build_model(settings.student, inputs, len(manifest.labels))
+        student = build_model(settings.student, inputs, manifest, teacher.output_shape[1:])
     except ModelError as error:
         raise StageError(f"distill.student: {error}") from error
-    if not outputs_probabilities(teacher):
+    if output_meaning(teacher, manifest.learning_task) != "probabilities":
         return student
-    return keras.Model(student.input, keras.layers.Softmax(name="probabilities")(student.output), name=student.name)
+    last = keras.layers.Activation("sigmoid" if teacher.output_shape[-1] == 1 else "softmax", name="probabilities")
+    return keras.Model(student.input, last(student.output), name=student.name)
 
 
 def fresh_copy(model: Any, custom_objects: dict[str, Any]) -> Any:

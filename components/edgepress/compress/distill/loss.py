@@ -1,9 +1,13 @@
 """The loss of knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv:1503.02531)."""
 
+from collections.abc import Callable
 from typing import Any
 
 from edgepress.models.keras import keras, tf
-from edgepress.models.outputs import outputs_probabilities
+from edgepress.tasks.observations import OutputMeaning
+
+TeachersPart = Callable[[Any, Any], Any]
+"""From the outputs of teacher and student [batch, *output shape] to how far they are apart, float32 [batch]."""
 
 
 def soft_target_loss(teacher: Any, student: Any, temperature: float) -> Any:
@@ -26,27 +30,25 @@ def soft_target_loss(teacher: Any, student: Any, temperature: float) -> Any:
 class Distiller(keras.Model):
     """Trains a student against the labels and against a frozen teacher that sees the same, augmented, batch.
 
-    loss = alpha * T^2 * KL(teacher_T || student_T) + (1 - alpha) * compiled loss(labels, student), both weighted by sample.
+    loss = alpha * difference(teacher, student) + (1 - alpha) * compiled loss(targets, student), both weighted by sample.
 
     Args:
         student: the model to train; calling the distiller is calling it.
         teacher: run for inference only; none of its variables is trained or updated.
-        temperature: T.
+        difference: of their outputs.
         alpha: weight of the teacher's part, from 0 to 1.
     """
 
-    def __init__(self, student: Any, teacher: Any, temperature: float, alpha: float) -> None:
+    def __init__(self, student: Any, teacher: Any, difference: TeachersPart, alpha: float) -> None:
         super().__init__(name="distiller")
         self.student = student
-        self._temperature = temperature
+        self._difference = difference
         self._alpha = alpha
-        self._student_log = _log_outputs(student)
         # Listed after Keras's own metric of this name, which knows the labels' part only, and so what logs show.
         self._loss_tracker = keras.metrics.Mean(name="loss")
         teacher.trainable = False
-        teacher_log = _log_outputs(teacher)
         # In a closure, so that Keras does not count the teacher's variables among the distiller's.
-        self._teach = lambda x: tf.stop_gradient(teacher_log(teacher(x, training=False)))
+        self._teach = lambda x: tf.stop_gradient(teacher(x, training=False))
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
         return self.student(inputs, training=training)
@@ -55,16 +57,23 @@ class Distiller(keras.Model):
         """The mean loss of the batch, regularisation of the student included."""
         labels_loss = super().compute_loss(x, y, y_pred, sample_weight)
         regularization = tf.add_n(self.losses) if self.losses else 0.0
-        soft = soft_target_loss(self._teach(x), self._student_log(y_pred), self._temperature)
+        taught = self._difference(self._teach(x), y_pred)
         if sample_weight is not None:
-            soft *= tf.cast(tf.reshape(sample_weight, [-1]), soft.dtype)
-        loss = self._alpha * tf.reduce_mean(soft) + (1.0 - self._alpha) * (labels_loss - regularization) + regularization
+            taught *= tf.cast(tf.reshape(sample_weight, [-1]), taught.dtype)
+        loss = self._alpha * tf.reduce_mean(taught) + (1.0 - self._alpha) * (labels_loss - regularization) + regularization
         self._loss_tracker.update_state(loss)
         return loss
 
 
-def _log_outputs(model: Any) -> Any:
-    """A function from a model's outputs to logits, or to log-probabilities when it ends in a softmax."""
-    if outputs_probabilities(model):
-        return lambda outputs: tf.math.log(tf.maximum(outputs, keras.backend.epsilon()))
-    return lambda outputs: outputs
+def log_outputs(meaning: OutputMeaning, outputs: int) -> Callable[[Any], Any]:
+    """A function from a classifier's outputs [batch, outputs] to what ``soft_target_loss`` takes [batch, classes]: logits, or logarithms of
+    probabilities. A single output becomes two classes: its logit beside a logit of 0, or its probability beside the rest."""
+
+    def log(probabilities: Any) -> Any:
+        return tf.math.log(tf.maximum(probabilities, keras.backend.epsilon()))
+
+    if outputs == 1:
+        if meaning == "logits":
+            return lambda given: tf.concat([tf.zeros_like(given), given], axis=-1)
+        return lambda given: log(tf.concat([1.0 - given, given], axis=-1))
+    return (lambda given: given) if meaning == "logits" else log

@@ -5,15 +5,15 @@ from typing import Any
 from tensorflow_model_optimization.python.core.sparsity.keras.prune_registry import PruneRegistry
 from tensorflow_model_optimization.sparsity import keras as sparsity_api
 
-from edgepress.compress.kernels import kernels, leaf_layers, sparsity, sparsity_by_layer
 from edgepress.compress.prune.schedule import PruningSteps, plan_pruning
-from edgepress.compress.wrapping import wrap_layers
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import PruneSettings
 from edgepress.errors import StageError
 from edgepress.models.keras import set_seed
+from edgepress.models.kernels import kernels, leaf_layers, sparsity, sparsity_by_layer
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
+from edgepress.models.wrapping import wrap_layers
 from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.fit import fit, steps_per_epoch
 
@@ -21,10 +21,10 @@ from edgepress.train.fit import fit, steps_per_epoch
 def prune_candidate(given: StageInput, settings: PruneSettings) -> StageResult:
     """Train a candidate's model while its smallest weights are set to zero; write the stripped model.
 
-    Kept is the epoch of best validation accuracy among those that end at the final sparsity; early stopping counts only those, too.
+    Kept is the epoch that is best on validation data among those that end at the final sparsity; early stopping counts only those, too.
 
     Facts: ``sparsity`` over the pruned kernels together, ``sparsity_by_layer``, ``sparsity_of_all_kernels``, ``skipped_layers`` that have a
-    kernel but are not pruned, the steps used, ``epochs_run``, ``val_accuracy``.
+    kernel but are not pruned, the steps used, and what the training tells of itself.
 
     Raises:
         StageError: nothing in the model can be pruned, a layer to skip is not there, the schedule does not fit the training, or the
@@ -72,9 +72,7 @@ def prune_candidate(given: StageInput, settings: PruneSettings) -> StageResult:
             "begin_step": steps.begin_step,
             "end_step": steps.end_step,
             "steps": fitted.steps,
-            "epochs_run": fitted.epochs_run,
-            "best_epoch": fitted.best_epoch,
-            "val_accuracy": fitted.val_accuracy,
+            **fitted.facts,
         },
         curves=fitted.curves,
     )

@@ -5,17 +5,17 @@ from typing import Any
 
 from tensorflow_model_optimization.quantization.keras import quantize_annotate_model, quantize_apply, quantize_scope
 
-from edgepress.compress.kernels import distinct_values_by_layer, kernels, sparsity, sparsity_by_layer
 from edgepress.compress.quantize.plain import move_to_plain
 from edgepress.compress.quantize.ranges import calibrate_ranges
 from edgepress.compress.quantize.scheme import Preservation, PreservingScheme
-from edgepress.compress.wrapping import require_graph
 from edgepress.contracts.candidate import MODULE_NAME
 from edgepress.contracts.stages import QuantizeSettings
 from edgepress.errors import StageError, one_line
 from edgepress.models.keras import keras, set_seed
+from edgepress.models.kernels import distinct_values_by_layer, kernels, sparsity, sparsity_by_layer
 from edgepress.models.storage import load_model, save_model
 from edgepress.models.user_module import load_user_module
+from edgepress.models.wrapping import require_graph
 from edgepress.stages.stage import StageInput, StageResult
 from edgepress.train.batches import train_batches
 from edgepress.train.fit import fit
@@ -27,7 +27,7 @@ def quantize_candidate(given: StageInput, settings: QuantizeSettings) -> StageRe
     """Train a candidate's model with simulated 8-bit arithmetic; write the model with its quantize layers.
 
     Facts: ``scheme`` (QAT, PQAT, CQAT or PCQAT, from the candidate's trace), ``sparsity`` and ``distinct_values_by_layer`` of what
-    earlier stages made, as they are afterwards in the Keras model, ``epochs_run``, ``val_accuracy``.
+    earlier stages made, as they are afterwards in the Keras model, and what the training tells of itself.
 
     Raises:
         StageError: the model has something that quantization-aware training does not support, or the training diverges.
@@ -47,12 +47,7 @@ def quantize_candidate(given: StageInput, settings: QuantizeSettings) -> StageRe
             move_to_plain(trained, model)
         save_model(model, given.work)
 
-    facts: dict[str, Any] = {
-        "scheme": preservation.scheme,
-        "epochs_run": fitted.epochs_run,
-        "best_epoch": fitted.best_epoch,
-        "val_accuracy": fitted.val_accuracy,
-    }
+    facts: dict[str, Any] = {"scheme": preservation.scheme, **fitted.facts}
     after = kernels(model)
     pruned = {name: kernel for name, kernel in after.items() if name.split("/")[0] in preservation.pruned}
     clustered = {name: kernel for name, kernel in after.items() if name.split("/")[0] in preservation.clustered}

@@ -1,0 +1,58 @@
+"""What a metric is. Thresholds, objectives, tables, plots and Prometheus metrics follow from its declaration."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from edgepress.tasks.observations import Observations
+
+Unit = Literal["ratio", "multiple", "count", "bytes", "ms", "label units"]
+"""``ratio`` is a share from 0 to 1, ``multiple`` a quotient of two values; ``label units`` are those of a regression's targets or of an
+autoencoder's input."""
+
+Direction = Literal["higher", "lower"]
+
+Source = Literal["examples", "file", "machine", "comparison"]
+"""What a metric is measured on: the examples of a split, the shipped file alone, the machine that runs it, or beside a reference model."""
+
+Split = Literal["validation", "test"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number that is measured of a model.
+
+    Attributes:
+        name: in configurations, verdicts and tables, the unit as its suffix where it has one, e.g. ``latency_p95_ms``.
+        title: as sentences and headings have it, e.g. ``p95 latency``.
+        unit: of the value.
+        direction: which way is better.
+        source: what it is measured on.
+        measure: from the examples of a split to the value, for ``source`` examples; None from it means that these examples cannot tell.
+        whole: the value is an integer.
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    direction: Direction
+    source: Source
+    measure: Callable[[Observations], float | None] | None = None
+    whole: bool = False
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits that it is measured on anew; none for what the file or the machine tells."""
+        return ("validation", "test") if self.source in ("examples", "comparison") else ()
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Whether one value beats another."""
+        return value > other if self.direction == "higher" else value < other
+
+    def loss(self, value: float, reference: float) -> float:
+        """How much worse a value is than a reference's, in the metric's unit; negative when it is better.
+
+        Rounded to 12 decimals: a share is a count over fewer than 10^9 examples, so this takes away nothing but the error of
+        subtracting binary fractions: 0.91 - 0.90 is 0.01, and a loss of exactly the bound holds.
+        """
+        return round(reference - value if self.direction == "higher" else value - reference, 12)

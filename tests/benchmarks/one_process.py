@@ -32,7 +32,7 @@ def main(config_path: Path, folder: Path) -> None:
     trained, reference, validation = folder / "trained", folder / "reference", folder / "validation"
     train(recipe="baseline", settings=config.baseline, dataset=dataset, output=trained, state=str(state / "baseline" / "train"))
     convert(recipe="baseline", settings=ConvertSettings(), candidate=trained, dataset=dataset, output=reference)
-    evaluate(recipe="baseline", candidate=reference, dataset=dataset, split="validation", reference=None, output=validation)
+    evaluate(recipe="baseline", candidate=reference, dataset=dataset, split="validation", output=validation)
 
     candidates, evaluations = [], []
     for recipe in config.recipes:
@@ -72,9 +72,7 @@ def main(config_path: Path, folder: Path) -> None:
             state=str(state / name / "quantize"),
         )
         convert(recipe=name, settings=recipe.convert, candidate=at / "quantized", dataset=dataset, output=at / "converted")
-        evaluate(
-            recipe=name, candidate=at / "converted", dataset=dataset, split="validation", reference=validation, output=at / "evaluated"
-        )
+        evaluate(recipe=name, candidate=at / "converted", dataset=dataset, split="validation", output=at / "evaluated")
         candidates.append(at / "converted")
         evaluations.append(at / "evaluated")
 
@@ -91,8 +89,8 @@ def main(config_path: Path, folder: Path) -> None:
         nominee=nominee,
     )
     baseline_test, nominee_test, verdict = folder / "baseline_test", folder / "nominee_test", folder / "verdict"
-    evaluate_test(recipe="baseline", candidate=reference, dataset=dataset, split="test", reference=None, output=baseline_test)
-    evaluate_test(recipe="nominee", candidate=nominee, dataset=dataset, split="test", reference=baseline_test, output=nominee_test)
+    evaluate_test(recipe="baseline", candidate=reference, dataset=dataset, output=baseline_test)
+    evaluate_test(recipe="nominee", candidate=nominee, dataset=dataset, output=nominee_test)
     outcome = judge(
         policy=config.gate,
         nomination=nomination,

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgepress.benchmark.peak_memory import measure_peak_memory
 from edgepress.errors import ModelError
@@ -21,7 +22,7 @@ from tests.unit.tflite_files import make_files
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
 
 FRAME = np.random.default_rng(9).normal(size=(5, 4, 3)).astype(np.float32)
-INPUTS = {
+INPUTS: dict[str, dict[str, NDArray[Any]]] = {
     "two_inputs": {"zeta": ZETA, "alpha": ALPHA},
     "bytes_and_tokens": {"image": IMAGE, "tokens": TOKENS},
     "autoencoder": {"frame": FRAME},

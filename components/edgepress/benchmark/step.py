@@ -24,8 +24,7 @@ from edgepress.errors import InputError, IntegrityError, ModelError
 from edgepress.runtimes.artifact import Artifact, artifact_kind, read_recorded
 from edgepress.runtimes.registry import open_artifact, runtime_version
 from edgepress.storage.dataset import fetch_dataset
-from edgepress.task import task, tell_figure
-from edgepress.telemetry import CANDIDATE_LATENCY_P50, CANDIDATE_LATENCY_P95
+from edgepress.task import task
 
 _EXAMPLES = 64
 """Real inputs that invocations cycle through: enough to vary data-dependent work, few enough to hold for every model."""
@@ -87,8 +86,6 @@ def benchmark(
             f"benchmark: {latency.recipe}: p50 {latency.latency_p50_ms:.3f} ms, {latency.ratio_to_baseline:.2f} of the baseline's, "
             f"peak memory {latency.peak_memory_bytes / 1e6:.2f} MB"
         )
-        tell_figure(CANDIDATE_LATENCY_P50, latency.latency_p50_ms / 1e3, recipe=latency.recipe)
-        tell_figure(CANDIDATE_LATENCY_P95, latency.latency_p95_ms / 1e3, recipe=latency.recipe)
     with new_directory(output) as directory:
         write_json(directory / BENCHMARK_NAME, Benchmark(hardware=hardware, rounds=settings.rounds, models=latencies))
 

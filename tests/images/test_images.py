@@ -109,10 +109,9 @@ def judged(built: Built, data: Path) -> Path:
     step(TRAINER, "convert", "--recipe", "int8", "--settings", "{quantization: int8}", *trained, "--output", "/data/int8")
 
     def evaluate(which: str, split: str) -> None:
-        step_name = "evaluate_test" if split == "test" else "evaluate"
-        reference = () if which == "baseline" else ("--reference", f"/data/{split}-baseline")
-        recipe = ("evaluate", step_name, "--recipe", which, "--candidate", f"/data/{which}", *dataset)
-        step(EVALUATOR, *recipe, "--split", split, *reference, "--output", f"/data/{split}-{which}")
+        step_name = ("evaluate_test",) if split == "test" else ("evaluate", "--split", split)
+        recipe = ("--recipe", which, "--candidate", f"/data/{which}", *dataset)
+        step(EVALUATOR, "evaluate", *step_name, *recipe, "--output", f"/data/{split}-{which}")
 
     models = ("--baseline", "/data/baseline", "--candidates", "/data/int8")
     policy = ("--policy", POLICY, "--benchmark", "/data/benchmark")

@@ -7,41 +7,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgepress.benchmark.peak_memory import measure_peak_memory
 from edgepress.errors import ModelError
-from edgepress.models.keras import keras, tf
+from edgepress.models.keras import tf
 from edgepress.runtimes.artifact import Artifact, read_artifact
 from edgepress.runtimes.registry import open_artifact, runtime_version
 from edgepress.runtimes.saved_model import SavedModel
+from tests.ml.saved_models import save
 from tests.unit.candidate_files import TFLITE_FILES
 from tests.unit.runtime_suite import ALPHA, IMAGE, TOKENS, ZETA, OpenModel, RuntimeSuite, sequences
-from tests.unit.tflite_files import make_files
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
 
 FRAME = np.random.default_rng(9).normal(size=(5, 4, 3)).astype(np.float32)
-INPUTS = {
+INPUTS: dict[str, dict[str, NDArray[Any]]] = {
     "two_inputs": {"zeta": ZETA, "alpha": ALPHA},
     "bytes_and_tokens": {"image": IMAGE, "tokens": TOKENS},
     "autoencoder": {"frame": FRAME},
     "recurrent": {"sequence": sequences(70)},
 }
-
-
-def save(name: str, folder: Path) -> Path:
-    """The SavedModel of a model of ``make_files.py``: of any batch where the model itself has one, else of a batch of 1."""
-    model: Any = getattr(make_files, name)()
-    serving = tf.Module()
-    if isinstance(model, keras.Model):
-        serving.variables_of_model = model.weights
-        specs = {tensor.name: tf.TensorSpec((None, *tensor.shape[1:]), tf.float32, name=tensor.name) for tensor in model.inputs}
-        order = [tensor.name for tensor in model.inputs]
-        serve = tf.function(lambda **named: {"logits": model([named[name] for name in order])}).get_concrete_function(**specs)
-    else:
-        serve = model.__call__.get_concrete_function()
-    tf.saved_model.save(serving, str(folder), signatures={"serving_default": serve})
-    return folder
 
 
 @pytest.fixture(scope="module")

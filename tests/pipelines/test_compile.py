@@ -90,13 +90,15 @@ def test_every_cached_task_is_keyed_by_the_data_and_nothing_that_is_new_in_every
     graph, _ = compiled(cluster_config())
     tasks = graph["root"]["dag"]["tasks"]
     cached = {name for name, task in tasks.items() if task.get("cachingOptions", {}).get("enableCache")}
-    assert cached == {"pin-dataset", "train", "convert", "evaluate-baseline", "evaluate-baseline-2", "evaluate-nominee"}
+    assert cached == {"pin-dataset", "train", "convert", "evaluate", "evaluate-test", "evaluate-test-2"}
     assert tasks["pin-dataset"]["inputs"]["parameters"]["address"] == {
         "taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "ingest"}
     }
     from_ingest = [name for name, task in tasks.items() if "'ingest'" in str(task.get("inputs"))]
     assert sorted(from_ingest) == ["pin-dataset", "report"]
-    for name in cached - {"pin-dataset", "evaluate-nominee"} | {"for-loop-1"}:
+    nominee = tasks["evaluate-test-2"]["inputs"]["artifacts"]["candidate"]["taskOutputArtifact"]["producerTask"]
+    assert nominee == "nominate"
+    for name in cached - {"pin-dataset", "evaluate-test-2"} | {"for-loop-1"}:
         producers = {source["taskOutputArtifact"]["producerTask"] for source in tasks[name]["inputs"]["artifacts"].values()}
         assert "pin-dataset" in producers
         assert producers <= cached

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, Failure, read_candidate, write_candidate
 from edgepress.contracts.evaluation import compare, open_evaluation, read_evaluation
@@ -75,7 +77,10 @@ def test_an_evaluation_keeps_the_raw_outputs_and_scores_from_which_it_is_compare
 
 
 def test_a_regression_of_several_inputs_of_integer_types(tmp_path: Path) -> None:
-    inputs = {"image": np.array([[[0, 4], [4, 0]], [[8, 8], [8, 8]]], np.uint8), "tokens": np.array([[1, 2, 3], [70_000, 0, 0]], np.int32)}
+    inputs: dict[str, NDArray[Any]] = {
+        "image": np.array([[[0, 4], [4, 0]], [[8, 8], [8, 8]]], np.uint8),
+        "tokens": np.array([[1, 2, 3], [70_000, 0, 0]], np.int32),
+    }
     labels = np.array([[2.5, 6.0], [8.0, 70_001.0]], np.float32)  # the model gives [2, 6] and [8, 70000]
     dataset = write_dataset(tmp_path / "dataset", inputs, labels, 2, {}, task="regression")
     model = write_model(tmp_path / "plain", "plain", "bytes_and_tokens")

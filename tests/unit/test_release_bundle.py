@@ -84,7 +84,7 @@ def change_record(judged: Judged, **changes: object) -> None:
 
 def change_artifacts(judged: Judged, **digests: str | None) -> None:
     """Change what the record says of artifacts; None takes one out."""
-    artifacts = {**read_candidate(judged.nominee).artifacts, **digests}
+    artifacts = {str(kind): digest for kind, digest in read_candidate(judged.nominee).artifacts.items()} | digests
     change_record(judged, artifacts={kind: digest for kind, digest in artifacts.items() if digest is not None})
 
 

@@ -55,7 +55,7 @@ def of_tokens() -> keras.Model:
 
 def both() -> tuple[Arrays, NDArray[Any]]:
     (tokens, labels), meta = int32_tokens(), np.random.default_rng(1).normal(size=(EXAMPLES, 3)).astype(np.float32)
-    return {"meta": meta, **tokens}, labels ^ (meta[:, 0] > 0)
+    return {"meta": meta, **tokens}, np.where(meta[:, 0] > 0, 1 - labels, labels)
 
 
 def of_both() -> keras.Model:

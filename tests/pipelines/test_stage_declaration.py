@@ -3,6 +3,8 @@
 It runs in a process of its own, where the toy is declared before anything that follows from the declarations is imported.
 """
 
+import importlib
+import inspect
 import json
 import os
 import subprocess
@@ -151,3 +153,5 @@ def test_a_declared_stage_has_its_room(name: str) -> None:
     assert CACHED_STEPS[component.component_spec.name] == f"{stage.room}.step"  # type: ignore[attr-defined]
     inputs = component.component_spec.inputs  # type: ignore[attr-defined]
     assert {"recipe", "settings", "candidate", "dataset"} <= set(inputs)
+    step = getattr(importlib.import_module(f"{stage.room}.step"), name)
+    assert ("state" in inspect.signature(step).parameters) == stage.trains

@@ -44,7 +44,7 @@ def of_images() -> keras.Model:
 
 def int32_tokens() -> tuple[Arrays, NDArray[Any]]:
     tokens = np.random.default_rng(0).integers(0, 20, (EXAMPLES, 5)).astype(np.int32)
-    return {"tokens": tokens}, (tokens < 6).any(axis=1).astype(np.int64)
+    return {"tokens": tokens}, np.asarray((tokens < 6).any(axis=1), np.int64)
 
 
 def of_tokens() -> keras.Model:

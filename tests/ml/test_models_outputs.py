@@ -12,6 +12,7 @@ from edgepress.models.check import check_model
 from edgepress.models.keras import keras, tf
 from edgepress.models.outputs import output_meaning
 from edgepress.tasks.registry import TASKS
+from edgepress.tasks.task import TaskName
 from edgepress.train.objective import Objective
 from tests.ml.tiny_candidates import describe
 
@@ -60,9 +61,9 @@ def classifier(*last: Any) -> Any:
     return keras.Sequential([keras.Input((4,)), layers.Dense(3, activation="softmax"), *last])
 
 
-def branches(*ends: str | None, join: Callable[[list[Any]], Any]) -> Any:
+def branches(*ends: str | None, join: Callable[[list[Any]], Any], size: int = 3) -> Any:
     x = keras.Input((4,))
-    return keras.Model(x, join([layers.Dense(3, activation=end)(x) for end in ends]))
+    return keras.Model(x, join([layers.Dense(size, activation=end)(x) for end in ends]))
 
 
 def conv(*last: Any) -> Any:
@@ -106,9 +107,37 @@ def test_what_is_made_anew_from_probabilities_is_not_one(build: Callable[[], Any
     assert meaning(build()) == "logits"
 
 
+def single(*last: Any) -> Any:
+    return keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="sigmoid"), *last])
+
+
+@pytest.mark.parametrize(
+    ("build", "expected"),
+    [
+        (lambda: single(), "probabilities"),
+        (lambda: single(layers.Reshape((1,)), layers.Dropout(0.5)), "probabilities"),
+        (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1), layers.Activation("sigmoid")]), "probabilities"),
+        (lambda: branches("sigmoid", "sigmoid", size=1, join=layers.Average()), "probabilities"),
+        (lambda: branches(None, size=1, join=lambda given: tf.sigmoid(given[0])), "probabilities"),
+        (lambda: tfmot.quantization.keras.quantize_model(single()), "probabilities"),
+        (lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1)]), "logits"),
+        (lambda: single(layers.Dense(1)), "logits"),
+    ],
+)
+def test_one_output_for_two_classes_is_a_probability_behind_a_sigmoid(build: Callable[[], Any], expected: str) -> None:
+    assert meaning(build()) == expected
+
+
+@pytest.mark.parametrize(("task", "expected"), [("regression", "values"), ("anomaly_detection", "reconstruction")])
+def test_what_is_no_classifier_gives_what_its_task_says(task: TaskName, expected: str) -> None:
+    assert output_meaning(classifier(), TASKS[task]) == expected
+
+
 @pytest.mark.parametrize(
     "build",
     [
+        lambda: single(layers.Rescaling(2.0)),
+        lambda: keras.Sequential([keras.Input((4,)), layers.Dense(1, activation="softmax")]),
         lambda: classifier(layers.Rescaling(100.0)),
         lambda: classifier(layers.ReLU(), layers.Flatten()),
         lambda: keras.Sequential([keras.Input((4,)), layers.Dense(6), layers.Reshape((2, 3)), layers.Softmax(), layers.Flatten()]),
@@ -117,7 +146,7 @@ def test_what_is_made_anew_from_probabilities_is_not_one(build: Callable[[], Any
 )
 def test_what_is_neither_logits_nor_probabilities_is_refused(build: Callable[[], Any]) -> None:
     model = build()
-    with pytest.raises(ModelError, match="its last layers change what a softmax gave"):
+    with pytest.raises(ModelError, match=r"its last layers change what a (sigmoid or )?softmax gave"):
         meaning(model)
-    with pytest.raises(ModelError, match=r"^module\.py:3: model \S+: its last layers change what a softmax gave"):
-        check_model(model, X, describe(X, model.output_shape[-1]), "module.py:3")
+    with pytest.raises(ModelError, match=r"^module\.py:3: model \S+: its last layers change what a (sigmoid or )?softmax gave"):
+        check_model(model, X, describe(X, max(2, model.output_shape[-1])), "module.py:3")

@@ -8,6 +8,7 @@ from edgepress.contracts.dataset import InputSpec
 from edgepress.errors import ModelError
 from edgepress.models.user_model import build_user_model, preprocessed_inputs
 from edgepress.models.user_module import UserModule, load_user_module
+from edgepress.tasks.task import TaskName
 from tests.ml.tiny_candidates import describe
 
 IMAGE = describe((InputSpec(name="image", shape=(8, 8, 1), dtype="float32"),), 5)
@@ -120,6 +121,43 @@ def test_a_model_of_several_inputs_is_built(tmp_path: Path) -> None:
     )
     inputs = tuple(InputSpec(name=name, shape=(size,), dtype="int32") for name, size in (("b", 3), ("a", 2)))
     assert build_user_model(module(tmp_path, HEAD + text), {}, describe(inputs, 5)).output_shape == (None, 5)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "layer"),
+    [
+        ("classification", "2", "Dense(2)"),
+        ("classification", "2", "Dense(1, activation='sigmoid')"),
+        ("regression", "2", "Dense(2)"),
+        ("anomaly_detection", "(3,)", "Dense(3)"),
+    ],
+)
+def test_build_model_is_told_what_to_give(tmp_path: Path, task: TaskName, given: str, layer: str) -> None:
+    text = f"def build_model(s, n):\n    assert n == {given}\n    return keras.Sequential([keras.Input(s), keras.layers.{layer}])\n"
+    inputs = (InputSpec(name="x", shape=(3,), dtype="float32"),)
+    build_user_model(module(tmp_path, HEAD + text), {}, describe(inputs, 2, task))
+
+
+@pytest.mark.parametrize(
+    ("task", "layer", "expected"),
+    [
+        ("classification", "Dense(3)", r"outputs shape \[3\] an example, but classification on this dataset needs \[2\] or \[1\]; change"),
+        ("classification", "Softmax()", r"outputs shape \[3\] an example"),
+        (
+            "classification",
+            "Dense(1, activation='softmax')",
+            "sigmoid or softmax gave.*make the sigmoid the last layer, or leave",
+        ),
+        ("regression", "Dense(1)", r"outputs shape \[1\] an example, but regression on this dataset needs \[2\]; change its last layer"),
+        ("anomaly_detection", "Dense(2)", r"outputs shape \[2\] an example, but anomaly_detection on this dataset needs \[3\]; change"),
+    ],
+)
+def test_a_model_of_another_task_is_told(tmp_path: Path, task: TaskName, layer: str, expected: str) -> None:
+    text = f"def build_model(s, n):\n    return keras.Sequential([keras.Input(s), keras.layers.{layer}])\n"
+    inputs = (InputSpec(name="x", shape=(3,), dtype="float32"),)
+    with pytest.raises(ModelError, match=rf"^module\.py:3: build_model: .*{expected}") as raised:
+        build_user_model(module(tmp_path, HEAD + text), {}, describe(inputs, 2, task))
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

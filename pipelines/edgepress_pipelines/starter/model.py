@@ -13,7 +13,9 @@ from tf_keras import Model, Sequential, layers
 def build_model(input_shape: tuple[int, ...], num_classes: int, filters: int = 16) -> Model:
     """A small convolutional network, Sequential or Functional, that ends in one logit per class.
 
-    ``input_shape`` is that of one example without the batch, here (8, 8, 1); further arguments come from ``baseline.params``.
+    ``input_shape`` is that of one example without the batch, here (8, 8, 1); further arguments come from ``baseline.params``. Two classes
+    may share one output, a logit or a sigmoid's. For other tasks the second argument says what to give: for a regression the number of
+    targets, for anomaly detection the shape of the output, which is that of the input.
     """
     return Sequential(
         [
@@ -36,7 +38,8 @@ def build_model(input_shape: tuple[int, ...], num_classes: int, filters: int = 1
 # Take away the '#' of what you need.
 
 # def loss(y_true, y_pred):
-#     """Labels as integers [batch] and logits [batch, classes] to a loss for each example."""
+#     """Labels as integers [batch] and logits [batch, classes] to a loss for each example. A regression's labels are floats
+#     [batch, targets]; for anomaly detection they are the input itself."""
 #     from tf_keras import losses
 #     return losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
 

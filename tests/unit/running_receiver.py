@@ -1,16 +1,19 @@
 """A real receiver on loopback in this process, whose checks are counted, and requests to it."""
 
 import http.client
+import itertools
 import json
+import re
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgepress.telemetry import CheckOutcome
-from edgepress_pipelines.trigger.receiver.bounded_request import Limits
+from edgepress_pipelines.trigger.receiver.connection import Limits
 from edgepress_pipelines.trigger.receiver.core import ReceiverState
 from edgepress_pipelines.trigger.receiver.handler import Services
 from edgepress_pipelines.trigger.receiver.metrics import ReceiverMetrics
@@ -24,6 +27,14 @@ from edgepress_pipelines.trigger.receiver.worker import Worker
 TOKEN = "0123456789abcdef0123456789abcdef"
 PAYLOADS = Path(__file__).parent / "receiver_payloads"
 WAIT_S = 30.0
+
+
+_sequence = itertools.count(1)
+
+
+def new_event() -> bytes:
+    """An S3 event that nobody told before."""
+    return re.sub(rb'"sequencer": "[^"]*"', b'"sequencer": "%016X"' % next(_sequence), payload("aws_object_created"))
 
 
 def payload(name: str) -> bytes:
@@ -70,11 +81,11 @@ class RunningReceiver:
 
     @property
     def port(self) -> int:
-        return self.server.server_port
+        return self.server.port
 
     @property
     def status_port(self) -> int:
-        return self.status.server_port
+        return self.status.port
 
 
 @contextmanager
@@ -101,14 +112,16 @@ def running_receiver(
         status_server(here, StatusServices(worker, tokens, metrics, server.is_listening, limits)) as status,
     ):
         worker.start()
-        server.start("events", poll_s=0.01)
-        status.start("status", poll_s=0.01)
+        server.start("events")
+        status.start("status")
         try:
             yield RunningReceiver(server, status, worker, checks, metrics, token_file)
         finally:
-            assert server.stop(WAIT_S)
+            with ThreadPoolExecutor(1) as stopping:
+                stopped = stopping.submit(status.stop, WAIT_S)
+                assert server.stop(WAIT_S)
+            assert stopped.result()
             assert worker.stop(WAIT_S)
-            assert status.stop(WAIT_S)
 
 
 @dataclass(frozen=True)

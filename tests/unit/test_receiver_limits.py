@@ -12,20 +12,23 @@ from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.trigger.receiver.bounded_request import Limits
+from edgepress_pipelines.trigger.receiver.connection import Limits
+from edgepress_pipelines.trigger.receiver.core import ReceiverState
 from edgepress_pipelines.trigger.receiver.events import Event
-from edgepress_pipelines.trigger.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES
+from edgepress_pipelines.trigger.receiver.handler import EVENT_PATHS, MAX_BODIES, MAX_BODY_BYTES
+from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket
 from edgepress_pipelines.trigger.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
-from tests.unit.running_receiver import TOKEN, RunningReceiver, payload, post, request, requests_counted, running_receiver
+from tests.unit.running_receiver import TOKEN, RunningReceiver, new_event, payload, post, request, requests_counted, running_receiver
 
 HEAD = f"POST /events/s3 HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
 PATIENT = Limits(header_s=60.0, request_s=60.0)
 """So that no deadline hides what else happens to an idle connection."""
 
 
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[RunningReceiver]:
-    with running_receiver(tmp_path, watched=("s3://data/x",)) as receiver:
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
+    """One for all tests that ask it, so they count what they add."""
+    with running_receiver(tmp_path_factory.mktemp("receiver"), watched=("s3://data/x",)) as receiver:
         receiver.checks.wait_for(done=1)
         yield receiver
 
@@ -34,10 +37,15 @@ def raw(receiver: RunningReceiver, sent: bytes) -> bytes:
     """What comes back for these bytes, until the receiver closes."""
     with socket.create_connection(("127.0.0.1", receiver.port), timeout=30) as connection:
         connection.sendall(sent)
-        received = b""
-        while chunk := connection.recv(65536):
-            received += chunk
-        return received
+        return all_of(connection)
+
+
+def all_of(connection: socket.socket) -> bytes:
+    """What comes until the receiver closes."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
 
 
 @pytest.mark.parametrize(
@@ -46,12 +54,14 @@ def raw(receiver: RunningReceiver, sent: bytes) -> bytes:
         (b"", 411),
         (b"Transfer-Encoding: chunked\r\n", 411),
         (b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", 411),
-        (b"Content-Length: 5\r\nContent-Length: 6\r\n", 411),
-        (b"Content-Length: -1\r\n", 411),
-        (b"Content-Length: +5\r\n", 411),
+        (b"Content-Length: 5\r\nContent-Length: 6\r\n", 400),
+        (b"Content-Length: -1\r\n", 400),
+        (b"Content-Length: +5\r\n", 400),
+        (b"Transfer-Encoding: gzip\r\n", 400),
         (f"Content-Length: {MAX_BODY_BYTES + 1}\r\n".encode(), 413),
-        (f"Content-Length: {'9' * 5000}\r\n".encode(), 413),
-        (b"".join(b"X-%d: 1\r\n" % number for number in range(200)), 431),
+        (f"Content-Length: {'9' * 20}\r\n".encode(), 413),
+        (f"Content-Length: {'9' * 5000}\r\n".encode(), 400),
+        (b"".join(b"X-%d: 1\r\n" % number for number in range(4000)), 431),
         (b"X: " + b"1" * 70_000 + b"\r\n", 431),
     ],
 )
@@ -72,7 +82,7 @@ def test_a_refused_body_does_not_reset_the_connection(receiver: RunningReceiver)
 
 
 def test_expectation_is_met_when_the_body_is_wanted(receiver: RunningReceiver) -> None:
-    body = payload("aws_object_created")
+    body = new_event()
     sent = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     assert raw(receiver, sent).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
 
@@ -90,33 +100,62 @@ def test_a_header_is_bounded_as_a_whole(receiver: RunningReceiver) -> None:
 
 
 def test_a_large_header_and_its_body_are_not_counted_together(receiver: RunningReceiver) -> None:
-    body = payload("aws_object_created")
+    body = new_event()
     sent = HEAD + b"X: " + b"1" * 32_000 + b"\r\n" + b"Content-Length: %d\r\n\r\n" % len(body) + body
     assert raw(receiver, sent).startswith(b"HTTP/1.1 202 ")
 
 
 def test_a_header_that_breaks_off_is_no_request(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    before = requests_counted(receiver, "malformed", "s3")
     with caplog.at_level(logging.INFO), connect(receiver.port) as connection:
         connection.sendall(HEAD + b"Content-Length: 0\r\n")
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(65536) == b""
     assert "a connection broke before its request was answered" in caplog.text
-    assert requests_counted(receiver, "malformed", "s3") == 0
+    assert requests_counted(receiver, "malformed", "s3") == before
+
+
+def test_a_body_that_breaks_off_is_no_event(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), connect(receiver.port) as connection:
+        connection.sendall(HEAD + b"Content-Length: 5\r\n\r\n{}")
+        connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(65536) == b""
+        while not caplog.records:
+            time.sleep(0.01)
+    assert [vars(record)["reason"] for record in caplog.records] == ["the body ends before its Content-Length"]
+
+
+def test_a_sender_that_has_said_all_may_close_its_side(receiver: RunningReceiver) -> None:
+    body = new_event()
+    with connect(receiver.port) as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        connection.shutdown(socket.SHUT_WR)
+        begun_s = time.monotonic()
+        assert all_of(connection).startswith(b"HTTP/1.1 202 ")
+        assert time.monotonic() - begun_s < Limits().request_s / 2
+
+
+def test_a_chunked_body_is_refused_once_however_malformed(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        assert raw(receiver, HEAD + b"Transfer-Encoding: chunked\r\n\r\nzzz\r\n").count(b"HTTP/1.1 411 ") == 1
+    assert [record.message for record in caplog.records] == ["request refused"]
 
 
 @pytest.mark.parametrize("hidden", [b"Transfer-Encoding : chunked\r\n", b"a line\r\nTransfer-Encoding: chunked\r\n"])
 def test_a_line_that_hides_others_is_refused(receiver: RunningReceiver, hidden: bytes) -> None:
-    body = payload("aws_object_created")
+    body = new_event()
     sent = HEAD + b"Content-Length: %d\r\n" % len(body) + hidden + b"\r\n" + body
+    begun = receiver.checks.begun
     assert raw(receiver, sent).startswith(b"HTTP/1.1 400 ")
-    assert receiver.checks.begun == 1
+    assert receiver.checks.begun == begun
 
 
 def test_a_second_request_on_a_connection_is_not_read(receiver: RunningReceiver) -> None:
     body = payload("alertmanager_resolved")
     one = HEAD.replace(b"s3", b"alertmanager") + b"Connection: keep-alive\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    before = requests_counted(receiver, "ignored", "alertmanager")
     assert raw(receiver, one + one).count(b"HTTP/1.1 ") == 1
-    assert requests_counted(receiver, "ignored", "alertmanager") == 1
+    assert requests_counted(receiver, "ignored", "alertmanager") == before + 1
 
 
 SLOW = {
@@ -138,7 +177,7 @@ def test_whoever_is_too_slow_is_told_logged_and_counted(tmp_path: Path, sent: by
     assert (vars(record)["outcome"], vars(record)["source"], vars(record)["status"]) == ("timed_out", source, 408)
 
 
-def test_slow_senders_hold_a_thread_until_the_deadline_and_no_longer(tmp_path: Path) -> None:
+def test_slow_senders_hold_a_place_until_the_deadline_and_no_longer(tmp_path: Path) -> None:
     with running_receiver(tmp_path, limits=Limits(header_s=0.5, request_s=1.0)) as receiver, ThreadPoolExecutor(3) as pool:
 
         def drip(start: bytes) -> float:
@@ -195,28 +234,88 @@ def test_the_oldest_stranger_makes_room_and_nobody_who_was_recognised(tmp_path: 
     assert caplog.text.count("too many connections at once") == 1, "who opens connections does not fill the log"
 
 
+def announce_bodies(receiver: RunningReceiver, opened: ExitStack, number: int) -> list[socket.socket]:
+    """So many senders with the token, who wait to be told that their body is wanted; as many are told as may be at once."""
+    recognised, throttle = threading.Semaphore(0), receiver.worker.throttle
+
+    def count_and_throttle() -> float:
+        recognised.release()
+        return throttle()
+
+    senders = [opened.enter_context(connect(receiver.port)) for _ in range(number)]
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(receiver.worker, "throttle", count_and_throttle)
+        for place, sender in enumerate(senders):
+            sender.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            assert recognised.acquire(timeout=30)
+            if place < MAX_BODIES:
+                assert sender.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    return senders
+
+
 def test_when_everyone_was_recognised_the_newcomer_goes(tmp_path: Path) -> None:
-    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
-        for _ in range(MAX_CONNECTIONS):
-            connection = opened.enter_context(connect(receiver.port))
-            connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-            assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    state = ReceiverState(bucket=TokenBucket(capacity=MAX_CONNECTIONS))
+    with running_receiver(tmp_path, limits=PATIENT, state=state) as receiver, ExitStack() as opened:
+        announce_bodies(receiver, opened, MAX_CONNECTIONS)
         with connect(receiver.port) as newcomer:
             assert newcomer.recv(1) == b""
         assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
         opened.close()
 
 
-def test_a_place_is_free_again_when_no_thread_could_be_started(receiver: RunningReceiver) -> None:
-    threading.stack_size(1 << 62)  # more than there is: each start of a thread fails
-    try:
-        for _ in range(MAX_CONNECTIONS + 1):
-            with connect(receiver.port) as connection:
-                assert connection.recv(1) == b""
-    finally:
-        threading.stack_size(0)
-    assert post(receiver.port, "/events/s3", payload("aws_object_created")).status == 202
-    assert requests_counted(receiver, "crowded_out", "unknown") == 0
+def test_only_so_many_bodies_are_read_at_once(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
+        *others, last = announce_bodies(receiver, opened, MAX_BODIES + 1)
+        last.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            last.recv(65536)
+        others[0].close()
+        last.settimeout(30)
+        assert last.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        opened.close()
+
+
+def test_a_flood_behind_a_sender_does_not_crowd_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
+        held, let_go, throttle = threading.Event(), threading.Event(), receiver.worker.throttle
+
+        def hold_the_loop() -> float:
+            held.set()
+            assert let_go.wait(30)
+            return throttle()
+
+        monkeypatch.setattr(receiver.worker, "throttle", hold_the_loop)
+        first, second = (opened.enter_context(connect(receiver.port)) for _ in range(2))
+        first.sendall(HEAD + b"\r\n")
+        assert held.wait(30)
+        body = new_event()
+        second.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        for _ in range(2 * MAX_CONNECTIONS):
+            opened.enter_context(connect(receiver.port))
+        let_go.set()
+        assert second.recv(65536).startswith(b"HTTP/1.1 202 ")
+        opened.close()
+
+
+def test_who_is_under_way_when_the_receiver_ends_is_answered(tmp_path: Path) -> None:
+    with running_receiver(tmp_path) as receiver, connect(receiver.port) as connection, ThreadPoolExecutor(1) as stopping:
+        connection.sendall(HEAD)
+        stopped = stopping.submit(receiver.server.stop, 30.0)
+        while receiver.server.servers[0].is_serving():
+            time.sleep(0.01)
+        connection.sendall(b"Content-Length: 2\r\n\r\n{}")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+        connection.close()
+        assert stopped.result()
+
+
+def test_who_is_too_slow_for_the_end_is_left_behind(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, limits=PATIENT) as receiver, connect(receiver.port) as connection:
+        connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert not receiver.server.stop(1.0)
+        assert connection.recv(65536) == b""
+        receiver.server._left_behind.clear()
 
 
 def test_bodies_are_parsed_one_at_a_time(receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -72,6 +72,7 @@ class CountedChecks:
 
 @dataclass
 class RunningReceiver:
+    services: Services
     server: BoundedServer
     status: BoundedServer
     worker: Worker
@@ -107,15 +108,16 @@ def running_receiver(
     worker = Worker(checks, metrics.count_check, delays, state, check_limit_s)
     tokens, limits = TokenFile(token_file), limits or Limits()
     here = ("127.0.0.1", 0)
+    services = Services(worker, tokens, metrics, lambda: watched, limits)
     with (
-        events_server(here, Services(worker, tokens, metrics, lambda: watched, limits)) as server,
+        events_server(here, services) as server,
         status_server(here, StatusServices(worker, tokens, metrics, server.is_listening, limits)) as status,
     ):
         worker.start()
         server.start("events")
         status.start("status")
         try:
-            yield RunningReceiver(server, status, worker, checks, metrics, token_file)
+            yield RunningReceiver(services, server, status, worker, checks, metrics, token_file)
         finally:
             with ThreadPoolExecutor(1) as stopping:
                 stopped = stopping.submit(status.stop, WAIT_S)

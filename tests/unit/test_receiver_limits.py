@@ -15,7 +15,7 @@ import pytest
 from edgepress_pipelines.trigger.receiver.connection import Limits
 from edgepress_pipelines.trigger.receiver.core import ReceiverState
 from edgepress_pipelines.trigger.receiver.events import Event
-from edgepress_pipelines.trigger.receiver.handler import EVENT_PATHS, MAX_BODIES, MAX_BODY_BYTES
+from edgepress_pipelines.trigger.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES, MAX_LARGE_BODIES, SMALL_BODY_BYTES
 from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket
 from edgepress_pipelines.trigger.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
 from tests.unit.running_receiver import TOKEN, RunningReceiver, new_event, payload, post, request, requests_counted, running_receiver
@@ -234,44 +234,36 @@ def test_the_oldest_stranger_makes_room_and_nobody_who_was_recognised(tmp_path: 
     assert caplog.text.count("too many connections at once") == 1, "who opens connections does not fill the log"
 
 
-def announce_bodies(receiver: RunningReceiver, opened: ExitStack, number: int) -> list[socket.socket]:
-    """So many senders with the token, who wait to be told that their body is wanted; as many are told as may be at once."""
-    recognised, throttle = threading.Semaphore(0), receiver.worker.throttle
-
-    def count_and_throttle() -> float:
-        recognised.release()
-        return throttle()
-
-    senders = [opened.enter_context(connect(receiver.port)) for _ in range(number)]
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(receiver.worker, "throttle", count_and_throttle)
-        for place, sender in enumerate(senders):
-            sender.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-            assert recognised.acquire(timeout=30)
-            if place < MAX_BODIES:
-                assert sender.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-    return senders
-
-
 def test_when_everyone_was_recognised_the_newcomer_goes(tmp_path: Path) -> None:
     state = ReceiverState(bucket=TokenBucket(capacity=MAX_CONNECTIONS))
     with running_receiver(tmp_path, limits=PATIENT, state=state) as receiver, ExitStack() as opened:
-        announce_bodies(receiver, opened, MAX_CONNECTIONS)
+        for _ in range(MAX_CONNECTIONS):
+            connection = opened.enter_context(connect(receiver.port))
+            connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         with connect(receiver.port) as newcomer:
             assert newcomer.recv(1) == b""
         assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
         opened.close()
 
 
-def test_only_so_many_bodies_are_read_at_once(tmp_path: Path) -> None:
+def test_only_so_many_large_bodies_are_held_at_once(tmp_path: Path) -> None:
     with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
-        *others, last = announce_bodies(receiver, opened, MAX_BODIES + 1)
-        last.settimeout(0.2)
+        head, body = HEAD + b"Content-Length: 100000\r\n\r\n", payload("aws_object_created").ljust(100_000)
+        unfinished = [opened.enter_context(connect(receiver.port)) for _ in range(MAX_LARGE_BODIES)]
+        for sender in unfinished:
+            sender.sendall(head + body[: 2 * SMALL_BODY_BYTES])
+        while not receiver.services.large_bodies.locked():
+            time.sleep(0.01)
+        waiting = opened.enter_context(connect(receiver.port))
+        waiting.sendall(head + body)
+        assert post(receiver.port, "/events/s3", new_event()).status == 202, "a small one does not wait"
+        waiting.settimeout(0.2)
         with pytest.raises(TimeoutError):
-            last.recv(65536)
-        others[0].close()
-        last.settimeout(30)
-        assert last.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            waiting.recv(65536)
+        unfinished[0].close()
+        waiting.settimeout(30)
+        assert waiting.recv(65536).startswith(b"HTTP/1.1 202 ")
         opened.close()
 
 
@@ -300,6 +292,7 @@ def test_a_flood_behind_a_sender_does_not_crowd_it_out(tmp_path: Path, monkeypat
 def test_who_is_under_way_when_the_receiver_ends_is_answered(tmp_path: Path) -> None:
     with running_receiver(tmp_path) as receiver, connect(receiver.port) as connection, ThreadPoolExecutor(1) as stopping:
         connection.sendall(HEAD)
+        assert post(receiver.port, "/events/s3", new_event()).status == 202, "so the one before it has been taken in"
         stopped = stopping.submit(receiver.server.stop, 30.0)
         while receiver.server.servers[0].is_serving():
             time.sleep(0.01)

@@ -29,8 +29,9 @@ from edgepress_pipelines.trigger.receiver.worker import Worker
 
 MAX_BODY_BYTES = 1 << 20
 """An S3 event of 1,000 records has about 800 kB."""
-MAX_BODIES = 64
-"""In memory at once; more senders wait, until their time is up."""
+SMALL_BODY_BYTES = 32 << 10
+MAX_LARGE_BODIES = 4
+"""In memory at once. Others wait with what came first, until their time is up; whoever drips never sends enough to keep one of them out."""
 OUTCOME_OF_STATUS: Final[dict[int, RequestOutcome]] = {
     HTTPStatus.UNAUTHORIZED: "unauthorized",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limited",
@@ -57,7 +58,7 @@ class Services:
         metrics: counts them.
         watched: gives the sources at ``s3://`` that changes of objects must concern.
         limits: of a request.
-        bodies: one is held for each body in memory.
+        large_bodies: held by each body that has become large, until it is parsed.
         parsing: held while a body is parsed: a small body can become thirty times its size, and all at once would be more than a pod has.
     """
 
@@ -66,7 +67,7 @@ class Services:
     metrics: ReceiverMetrics
     watched: Callable[[], tuple[str, ...]]
     limits: Limits = field(default_factory=Limits)
-    bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_BODIES))
+    large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_BODIES))
     parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def note_refusal(self, client: str, status: int, reason: str, source: SourceValue = "unknown") -> None:
@@ -121,10 +122,13 @@ async def _read_events(services: Services, request: Request, parse: Parse) -> tu
     try:
         async with AsyncExitStack() as held:
             async with asyncio.timeout_at(request.state.connection.request_until_s):
-                await held.enter_async_context(services.bodies)
-                body = await request.body()
+                body = bytearray()
+                async for chunk in request.stream():
+                    if len(body) <= SMALL_BODY_BYTES < len(body) + len(chunk):
+                        await held.enter_async_context(services.large_bodies)
+                    body += chunk
             async with services.parsing:
-                return await asyncio.to_thread(parse, body)
+                return await asyncio.to_thread(parse, bytes(body))
     except TimeoutError as error:
         raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the request took too long") from error
     except ClientDisconnect as error:

@@ -23,6 +23,8 @@ MAX_CONNECTIONS = 256
 MAX_STATUS_CONNECTIONS = 64
 WAITING_CONNECTIONS = 1024
 """With the kernel, for their turn. Whoever finds no place there tries again after a second."""
+RECEIVE_BYTES = 32 << 10
+"""Of one connection with the kernel, which doubles it. No more comes at a time, so it bounds what a connection holds here as well."""
 ACCEPTED_AT_ONCE = 8
 """In one turn of the loop. A connection that has a place, and whose header is there, needs three more turns until its sender is recognised,
 too few for a flood to make it the oldest. The turns in which all places are taken anew are the time that a header has to arrive."""
@@ -134,6 +136,7 @@ def _listen(option: str, host: str, port: int) -> socket.socket:
     listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)  # each accepted connection's too
         listening.bind((host, port))
         listening.listen(WAITING_CONNECTIONS)
     except (OSError, UnicodeError) as error:

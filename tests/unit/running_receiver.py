@@ -4,6 +4,7 @@ import http.client
 import itertools
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,10 @@ from edgepress_pipelines.trigger.receiver.worker import Worker
 TOKEN = "0123456789abcdef0123456789abcdef"
 PAYLOADS = Path(__file__).parent / "receiver_payloads"
 WAIT_S = 30.0
+HEAD = f"POST /events/s3 HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+"""The beginning of a header."""
+PATIENT = Limits(header_s=60.0, request_s=60.0)
+"""So that no deadline hides what else happens to an idle connection."""
 
 
 _sequence = itertools.count(1)
@@ -150,6 +155,10 @@ def request(
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
 
 
 def post(port: int, path: str, body: bytes, *, token: str | None = TOKEN) -> Answer:

@@ -103,6 +103,12 @@ def test_without_the_token_nobody_gets_in(receiver: RunningReceiver, headers: di
     assert receiver.checks.begun == begun
 
 
+def test_a_refused_client_is_whom_the_socket_names(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        request(receiver.port, "POST", "/events/s3", token=None, headers={"X-Forwarded-For": "192.0.2.1"})
+    assert [vars(record)["client"] for record in caplog.records] == ["127.0.0.1"]
+
+
 def test_a_rotated_token_counts_at_once(tmp_path: Path) -> None:
     with running_receiver(tmp_path) as receiver:
         event = payload("alertmanager_resolved")

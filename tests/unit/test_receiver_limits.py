@@ -2,27 +2,33 @@
 
 import json
 import logging
+import select
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from edgepress_pipelines.trigger.receiver.connection import Limits
-from edgepress_pipelines.trigger.receiver.core import ReceiverState
+from edgepress_pipelines.trigger.receiver.connection import MAX_DRAINED_BYTES, BoundedConnection, Limits
 from edgepress_pipelines.trigger.receiver.events import Event
-from edgepress_pipelines.trigger.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES, MAX_LARGE_BODIES, SMALL_BODY_BYTES
-from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket
-from edgepress_pipelines.trigger.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
-from tests.unit.running_receiver import TOKEN, RunningReceiver, new_event, payload, post, request, requests_counted, running_receiver
-
-HEAD = f"POST /events/s3 HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
-PATIENT = Limits(header_s=60.0, request_s=60.0)
-"""So that no deadline hides what else happens to an idle connection."""
+from edgepress_pipelines.trigger.receiver.handler import EVENT_PATHS, MAX_BODY_BYTES
+from tests.unit.running_receiver import (
+    HEAD,
+    PATIENT,
+    TOKEN,
+    RunningReceiver,
+    connect,
+    new_event,
+    payload,
+    post,
+    request,
+    requests_counted,
+    running_receiver,
+)
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +83,32 @@ def test_what_is_no_http_is_not_repeated(receiver: RunningReceiver) -> None:
 
 def test_a_refused_body_does_not_reset_the_connection(receiver: RunningReceiver) -> None:
     body = b" " * (MAX_BODY_BYTES - 1)
-    assert post(receiver.port, "/events/s3", body, token="wrong").status == 401
     assert post(receiver.port, "/events/s3", body).status == 400
+    with refused_sender(receiver) as connection:
+        connection.sendall(body)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
+
+
+def test_a_refused_sender_that_never_ends_is_cut_off(tmp_path: Path) -> None:
+    with running_receiver(tmp_path, limits=PATIENT) as receiver, refused_sender(receiver) as connection:
+        with pytest.raises(ConnectionError):
+            connection.sendall(b" " * (64 * MAX_DRAINED_BYTES))
+        assert post(receiver.port, "/events/s3", new_event()).status == 202
+
+
+@contextmanager
+def refused_sender(receiver: RunningReceiver) -> Iterator[socket.socket]:
+    """A sender of a large body that has been answered already."""
+    with connect(receiver.port) as connection:
+        connection.sendall(HEAD.replace(TOKEN.encode(), b"wrong") + b"Content-Length: 99999999\r\n\r\n")
+        assert select.select([connection], [], [], 30)[0]
+        yield connection
 
 
 def test_expectation_is_met_when_the_body_is_wanted(receiver: RunningReceiver) -> None:
     body = new_event()
     sent = HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body) + body
     assert raw(receiver, sent).startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 202 ")
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def test_a_header_is_bounded_as_a_whole(receiver: RunningReceiver) -> None:
@@ -125,14 +145,26 @@ def test_a_body_that_breaks_off_is_no_event(receiver: RunningReceiver, caplog: p
     assert [vars(record)["reason"] for record in caplog.records] == ["the body ends before its Content-Length"]
 
 
-def test_a_sender_that_has_said_all_may_close_its_side(receiver: RunningReceiver) -> None:
-    body = new_event()
+def test_a_sender_that_has_said_all_may_close_its_side(receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_answer = threading.Event()
+
+    def parse(body: bytes) -> tuple[Event, ...]:
+        assert may_answer.wait(30)
+        return ()
+
+    monkeypatch.setitem(EVENT_PATHS, "/events/s3", ("s3", parse))
+    connections = receiver.server.server_state.connections
     with connect(receiver.port) as connection:
-        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        connection.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
         connection.shutdown(socket.SHUT_WR)
-        begun_s = time.monotonic()
-        assert all_of(connection).startswith(b"HTTP/1.1 202 ")
-        assert time.monotonic() - begun_s < Limits().request_s / 2
+        while not any(isinstance(taken, BoundedConnection) and taken._sender_ended for taken in connections):
+            time.sleep(0.01)
+        may_answer.set()
+        assert all_of(connection).startswith(b"HTTP/1.1 200 ")
+        answered_s = time.monotonic()
+        while connections:
+            assert time.monotonic() - answered_s < Limits().request_s / 2
+            time.sleep(0.01)
 
 
 def test_a_chunked_body_is_refused_once_however_malformed(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
@@ -201,114 +233,6 @@ def test_slow_senders_hold_a_place_until_the_deadline_and_no_longer(tmp_path: Pa
         for lasted_s in pool.map(drip, starts):
             assert 0.4 <= lasted_s <= 10
         assert request(receiver.status_port, "GET", "/healthz").status == 200
-
-
-def test_idle_connections_keep_out_neither_a_probe_nor_an_event(tmp_path: Path) -> None:
-    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as idle:
-        for _ in range(MAX_CONNECTIONS):
-            idle.enter_context(connect(receiver.port))
-        for _ in range(MAX_STATUS_CONNECTIONS):
-            idle.enter_context(connect(receiver.status_port))
-        for path in ("/healthz", "/readyz", "/metrics"):
-            assert request(receiver.status_port, "GET", path, token=None).status == 200
-        assert post(receiver.port, "/events/s3", payload("aws_object_created")).status == 202
-        assert requests_counted(receiver, "crowded_out", "unknown") >= 1
-        idle.close()
-
-
-def test_the_oldest_stranger_makes_room_and_nobody_who_was_recognised(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    body = payload("aws_object_created")
-    with caplog.at_level(logging.WARNING), running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
-        recognised = opened.enter_context(connect(receiver.port))
-        recognised.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: %d\r\n\r\n" % len(body))
-        assert recognised.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        strangers = [opened.enter_context(connect(receiver.port)) for _ in range(MAX_CONNECTIONS + 9)]
-        assert [stranger.recv(1) for stranger in strangers[:10]] == [b""] * 10
-        for stranger in strangers[10:]:
-            stranger.sendall(HEAD.replace(TOKEN.encode(), b"wrong") + b"\r\n")
-            assert stranger.recv(65536).startswith(b"HTTP/1.1 401 ")
-        recognised.sendall(body)
-        assert recognised.recv(65536).startswith(b"HTTP/1.1 202 ")
-        assert requests_counted(receiver, "crowded_out", "unknown") == 10
-        opened.close()
-    assert caplog.text.count("too many connections at once") == 1, "who opens connections does not fill the log"
-
-
-def test_when_everyone_was_recognised_the_newcomer_goes(tmp_path: Path) -> None:
-    state = ReceiverState(bucket=TokenBucket(capacity=MAX_CONNECTIONS))
-    with running_receiver(tmp_path, limits=PATIENT, state=state) as receiver, ExitStack() as opened:
-        for _ in range(MAX_CONNECTIONS):
-            connection = opened.enter_context(connect(receiver.port))
-            connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-            assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        with connect(receiver.port) as newcomer:
-            assert newcomer.recv(1) == b""
-        assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
-        opened.close()
-
-
-def test_only_so_many_large_bodies_are_held_at_once(tmp_path: Path) -> None:
-    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
-        head, body = HEAD + b"Content-Length: 100000\r\n\r\n", payload("aws_object_created").ljust(100_000)
-        unfinished = [opened.enter_context(connect(receiver.port)) for _ in range(MAX_LARGE_BODIES)]
-        for sender in unfinished:
-            sender.sendall(head + body[: 2 * SMALL_BODY_BYTES])
-        while not receiver.services.large_bodies.locked():
-            time.sleep(0.01)
-        waiting = opened.enter_context(connect(receiver.port))
-        waiting.sendall(head + body)
-        assert post(receiver.port, "/events/s3", new_event()).status == 202, "a small one does not wait"
-        waiting.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            waiting.recv(65536)
-        unfinished[0].close()
-        waiting.settimeout(30)
-        assert waiting.recv(65536).startswith(b"HTTP/1.1 202 ")
-        opened.close()
-
-
-def test_a_flood_behind_a_sender_does_not_crowd_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with running_receiver(tmp_path, limits=PATIENT) as receiver, ExitStack() as opened:
-        held, let_go, throttle = threading.Event(), threading.Event(), receiver.worker.throttle
-
-        def hold_the_loop() -> float:
-            held.set()
-            assert let_go.wait(30)
-            return throttle()
-
-        monkeypatch.setattr(receiver.worker, "throttle", hold_the_loop)
-        first, second = (opened.enter_context(connect(receiver.port)) for _ in range(2))
-        first.sendall(HEAD + b"\r\n")
-        assert held.wait(30)
-        body = new_event()
-        second.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-        for _ in range(2 * MAX_CONNECTIONS):
-            opened.enter_context(connect(receiver.port))
-        let_go.set()
-        assert second.recv(65536).startswith(b"HTTP/1.1 202 ")
-        opened.close()
-
-
-def test_who_is_under_way_when_the_receiver_ends_is_answered(tmp_path: Path) -> None:
-    with running_receiver(tmp_path) as receiver, connect(receiver.port) as connection, ThreadPoolExecutor(1) as stopping:
-        connection.sendall(HEAD)
-        assert post(receiver.port, "/events/s3", new_event()).status == 202, "so the one before it has been taken in"
-        stopped = stopping.submit(receiver.server.stop, 30.0)
-        while receiver.server.servers[0].is_serving():
-            time.sleep(0.01)
-        connection.sendall(b"Content-Length: 2\r\n\r\n{}")
-        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
-        connection.close()
-        assert stopped.result()
-
-
-def test_who_is_too_slow_for_the_end_is_left_behind(tmp_path: Path) -> None:
-    with running_receiver(tmp_path, limits=PATIENT) as receiver, connect(receiver.port) as connection:
-        connection.sendall(HEAD + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n")
-        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        assert not receiver.server.stop(1.0)
-        assert connection.recv(65536) == b""
-        receiver.server._left_behind.clear()
 
 
 def test_bodies_are_parsed_one_at_a_time(receiver: RunningReceiver, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.compile import compile_pipeline
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
 from edgepress_pipelines.trigger.fingerprint import digest_dataset, take_fingerprint
+from edgepress_pipelines.trigger.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.foreground import heed_interrupts
 from tests.unit.broken_servers import answering_server
@@ -305,7 +306,7 @@ def test_an_event_that_was_accepted_is_looked_into_before_the_end(project: Path,
 
 def test_idle_connections_keep_out_neither_a_probe_nor_an_event(project: Path, kfp: KfpServer) -> None:
     with receiver_process(project, kfp) as receiver, ExitStack() as idle:
-        for port in [receiver.port, receiver.status_port] * 100:
+        for port in [receiver.port] * (MAX_CONNECTIONS + 50) + [receiver.status_port] * (MAX_STATUS_CONNECTIONS + 50):
             idle.enter_context(socket.create_connection(("127.0.0.1", port), timeout=WAIT_S))
         assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
         assert request(receiver.status_port, "GET", "/metrics", token=None).status == 200

@@ -1,16 +1,20 @@
 """A real receiver on loopback in this process, whose checks are counted, and requests to it."""
 
 import http.client
+import itertools
 import json
+import re
+import socket
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from edgepress.telemetry import CheckOutcome
-from edgepress_pipelines.trigger.receiver.bounded_request import Limits
+from edgepress_pipelines.trigger.receiver.connection import Limits
 from edgepress_pipelines.trigger.receiver.core import ReceiverState
 from edgepress_pipelines.trigger.receiver.handler import Services
 from edgepress_pipelines.trigger.receiver.metrics import ReceiverMetrics
@@ -24,6 +28,18 @@ from edgepress_pipelines.trigger.receiver.worker import Worker
 TOKEN = "0123456789abcdef0123456789abcdef"
 PAYLOADS = Path(__file__).parent / "receiver_payloads"
 WAIT_S = 30.0
+HEAD = f"POST /events/s3 HTTP/1.1\r\nHost: receiver\r\nAuthorization: Bearer {TOKEN}\r\n".encode()
+"""The beginning of a header."""
+PATIENT = Limits(header_s=60.0, request_s=60.0)
+"""So that no deadline hides what else happens to an idle connection."""
+
+
+_sequence = itertools.count(1)
+
+
+def new_event() -> bytes:
+    """An S3 event that nobody told before."""
+    return re.sub(rb'"sequencer": "[^"]*"', b'"sequencer": "%016X"' % next(_sequence), payload("aws_object_created"))
 
 
 def payload(name: str) -> bytes:
@@ -61,6 +77,7 @@ class CountedChecks:
 
 @dataclass
 class RunningReceiver:
+    services: Services
     server: BoundedServer
     status: BoundedServer
     worker: Worker
@@ -70,11 +87,11 @@ class RunningReceiver:
 
     @property
     def port(self) -> int:
-        return self.server.server_port
+        return self.server.port
 
     @property
     def status_port(self) -> int:
-        return self.status.server_port
+        return self.status.port
 
 
 @contextmanager
@@ -96,19 +113,22 @@ def running_receiver(
     worker = Worker(checks, metrics.count_check, delays, state, check_limit_s)
     tokens, limits = TokenFile(token_file), limits or Limits()
     here = ("127.0.0.1", 0)
+    services = Services(worker, tokens, metrics, lambda: watched, limits)
     with (
-        events_server(here, Services(worker, tokens, metrics, lambda: watched, limits)) as server,
+        events_server(here, services) as server,
         status_server(here, StatusServices(worker, tokens, metrics, server.is_listening, limits)) as status,
     ):
         worker.start()
-        server.start("events", poll_s=0.01)
-        status.start("status", poll_s=0.01)
+        server.start("events")
+        status.start("status")
         try:
-            yield RunningReceiver(server, status, worker, checks, metrics, token_file)
+            yield RunningReceiver(services, server, status, worker, checks, metrics, token_file)
         finally:
-            assert server.stop(WAIT_S)
+            with ThreadPoolExecutor(1) as stopping:
+                stopped = stopping.submit(status.stop, WAIT_S)
+                assert server.stop(WAIT_S)
+            assert stopped.result()
             assert worker.stop(WAIT_S)
-            assert status.stop(WAIT_S)
 
 
 @dataclass(frozen=True)
@@ -135,6 +155,10 @@ def request(
         return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
     finally:
         connection.close()
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=WAIT_S)
 
 
 def post(port: int, path: str, body: bytes, *, token: str | None = TOKEN) -> Answer:

@@ -1,6 +1,7 @@
 """The pure core of the receiver: what is remembered, how much is let in, and when it is time to look."""
 
 from dataclasses import replace
+from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from edgepress_pipelines.trigger.receiver.core import ReceiverState, receive, th
 from edgepress_pipelines.trigger.receiver.deduplication import Seen, remember
 from edgepress_pipelines.trigger.receiver.events import FiringAlert, ObjectChange
 from edgepress_pipelines.trigger.receiver.pending import Delays, Pending, begin, due_at, end, mark
+from edgepress_pipelines.trigger.receiver.places import Places
 from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket, take
 
 steps = st.lists(st.tuples(st.floats(0, 5), st.lists(st.sampled_from("abcdef"), max_size=4)), max_size=40)
@@ -45,6 +47,27 @@ def test_no_window_lets_in_more_than_capacity_and_refill(waits: list[float], cap
     for first, begun_s in enumerate(let_in):
         for last in range(first, len(let_in)):
             assert last - first + 1 <= capacity + refill_per_s * (let_in[last] - begun_s) + 1e-3
+
+
+@given(st.lists(st.sampled_from(["come", "hold", "spare", "leave"]), max_size=60), st.integers(1, 4), st.randoms(use_true_random=False))
+def test_places_are_taken_by_so_many_and_never_from_whom_is_known(history: list[str], limit: int, choice: Random) -> None:
+    places, strangers, known = Places[int](limit), list[int](), list[int]()
+    for number, happening in enumerate(history):
+        if happening == "come":
+            full = len(strangers) + len(known) == limit
+            closed = places.take(number)
+            assert closed == ((strangers[0] if strangers else number) if full else None)
+            strangers = [stranger for stranger in [*strangers, number] if stranger != closed]
+        elif happening == "hold" and strangers:
+            known.append(strangers.pop(choice.randrange(len(strangers))))
+            places.hold(known[-1])
+        elif happening == "spare" and known:
+            strangers.append(known.pop(choice.randrange(len(known))))
+            places.spare(strangers[-1])
+        elif happening == "leave" and strangers:
+            places.leave(strangers.pop(0))
+        elif happening == "leave" and known:
+            places.leave(known.pop(0))
 
 
 def test_a_bucket_survives_a_clock_that_goes_back() -> None:

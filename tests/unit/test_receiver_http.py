@@ -1,7 +1,6 @@
 """The receiver over real HTTP on loopback: who gets in, what is answered, and what comes of it."""
 
 import logging
-import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,18 +14,32 @@ from edgepress_pipelines.trigger.receiver.pending import Delays
 from edgepress_pipelines.trigger.receiver.rate_limit import TokenBucket
 from edgepress_pipelines.trigger.receiver.serve import parse_address
 from edgepress_pipelines.trigger.receiver.token_file import TokenFile
-from tests.unit.running_receiver import TOKEN, CountedChecks, RunningReceiver, counted, payload, post, request, running_receiver
+from tests.unit.running_receiver import (
+    TOKEN,
+    CountedChecks,
+    RunningReceiver,
+    counted,
+    new_event,
+    payload,
+    post,
+    request,
+    requests_counted,
+    running_receiver,
+)
 
 
-@pytest.fixture
-def receiver(tmp_path: Path) -> Iterator[RunningReceiver]:
-    with running_receiver(tmp_path, watched=("s3://data/x",)) as receiver:
+@pytest.fixture(scope="module")
+def receiver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningReceiver]:
+    """One for all tests that ask it, so they count what they add."""
+    with running_receiver(tmp_path_factory.mktemp("receiver"), watched=("s3://data/x",)) as receiver:
         receiver.checks.wait_for(done=1)
         yield receiver
 
 
-def test_the_start_is_caught_up_with_one_check(receiver: RunningReceiver) -> None:
-    assert counted(receiver)['edgepress_trigger_checks_total{outcome="unchanged",pipeline="digits"}'] == 1
+def test_the_start_is_caught_up_with_one_check(tmp_path: Path) -> None:
+    with running_receiver(tmp_path) as receiver:
+        receiver.checks.wait_for(done=1)
+        assert counted(receiver)['edgepress_trigger_checks_total{outcome="unchanged",pipeline="digits"}'] == 1
 
 
 @pytest.mark.parametrize(
@@ -40,16 +53,15 @@ def test_the_start_is_caught_up_with_one_check(receiver: RunningReceiver) -> Non
     ],
 )
 def test_an_event_is_one_check_however_often_it_is_told(receiver: RunningReceiver, path: str, name: str) -> None:
+    source, begun = path.rpartition("/")[2], receiver.checks.begun
+    before = [requests_counted(receiver, outcome, source) for outcome in ("accepted", "duplicate")]
     first = post(receiver.port, path, payload(name))
     assert (first.status, first.json()) == (202, {"outcome": "accepted"})
-    receiver.checks.wait_for(done=2)
+    receiver.checks.wait_for(done=begun + 1)
     again = post(receiver.port, path, payload(name))
     assert (again.status, again.json()) == (200, {"outcome": "duplicate"})
-    source = path.rpartition("/")[2]
-    samples = counted(receiver)
-    assert samples[f'edgepress_receiver_requests_total{{outcome="accepted",source="{source}"}}'] == 1
-    assert samples[f'edgepress_receiver_requests_total{{outcome="duplicate",source="{source}"}}'] == 1
-    assert receiver.checks.begun == 2
+    assert [requests_counted(receiver, outcome, source) for outcome in ("accepted", "duplicate")] == [count + 1 for count in before]
+    assert receiver.checks.begun == begun + 1
 
 
 @pytest.mark.parametrize(
@@ -63,9 +75,10 @@ def test_an_event_is_one_check_however_often_it_is_told(receiver: RunningReceive
     ],
 )
 def test_what_is_of_no_interest_is_no_check(receiver: RunningReceiver, path: str, body: bytes) -> None:
+    begun = receiver.checks.begun
     answer = post(receiver.port, path, body)
     assert (answer.status, answer.json()) == (200, {"outcome": "ignored"})
-    assert receiver.checks.begun == 1
+    assert receiver.checks.begun == begun
 
 
 @pytest.mark.parametrize(
@@ -81,26 +94,34 @@ def test_what_is_of_no_interest_is_no_check(receiver: RunningReceiver, path: str
     ],
 )
 def test_without_the_token_nobody_gets_in(receiver: RunningReceiver, headers: dict[str, str], caplog: pytest.LogCaptureFixture) -> None:
+    before, begun = requests_counted(receiver, "unauthorized", "s3"), receiver.checks.begun
     with caplog.at_level(logging.INFO):
-        answer = request(receiver.port, "POST", "/events/s3", payload("aws_object_created"), token=None, headers=headers)
+        answer = request(receiver.port, "POST", "/events/s3", new_event(), token=None, headers=headers)
     assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
-    assert counted(receiver)['edgepress_receiver_requests_total{outcome="unauthorized",source="s3"}'] == 1
+    assert requests_counted(receiver, "unauthorized", "s3") == before + 1
     assert TOKEN[:-1] not in caplog.text
-    assert receiver.checks.begun == 1
+    assert receiver.checks.begun == begun
 
 
-def test_a_rotated_token_counts_at_once(receiver: RunningReceiver) -> None:
-    event = payload("alertmanager_resolved")
-    receiver.token_file.write_text(f"{TOKEN}\n{'f' * 32}\n")
-    assert [post(receiver.port, "/events/alertmanager", event, token=token).status for token in (TOKEN, "f" * 32)] == [200, 200]
-    receiver.token_file.write_text("f" * 32)
-    assert [post(receiver.port, "/events/alertmanager", event, token=token).status for token in (TOKEN, "f" * 32)] == [401, 200]
-    assert request(receiver.status_port, "GET", "/readyz", token=None).status == 200
-    receiver.token_file.unlink()
-    assert post(receiver.port, "/events/alertmanager", event).status == 503
-    ready = request(receiver.status_port, "GET", "/readyz", token=None)
-    assert (ready.status, "cannot be read" in ready.json()["reason"]) == (503, True)
-    assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
+def test_a_refused_client_is_whom_the_socket_names(receiver: RunningReceiver, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        request(receiver.port, "POST", "/events/s3", token=None, headers={"X-Forwarded-For": "192.0.2.1"})
+    assert [vars(record)["client"] for record in caplog.records] == ["127.0.0.1"]
+
+
+def test_a_rotated_token_counts_at_once(tmp_path: Path) -> None:
+    with running_receiver(tmp_path) as receiver:
+        event = payload("alertmanager_resolved")
+        receiver.token_file.write_text(f"{TOKEN}\n{'f' * 32}\n")
+        assert [post(receiver.port, "/events/alertmanager", event, token=token).status for token in (TOKEN, "f" * 32)] == [200, 200]
+        receiver.token_file.write_text("f" * 32)
+        assert [post(receiver.port, "/events/alertmanager", event, token=token).status for token in (TOKEN, "f" * 32)] == [401, 200]
+        assert request(receiver.status_port, "GET", "/readyz", token=None).status == 200
+        receiver.token_file.unlink()
+        assert post(receiver.port, "/events/alertmanager", event).status == 503
+        ready = request(receiver.status_port, "GET", "/readyz", token=None)
+        assert (ready.status, "cannot be read" in ready.json()["reason"]) == (503, True)
+        assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
 
 
 @pytest.mark.parametrize("content", ["", "\n \n", "short", "0123456789 abcdef", "0123456789abcdeü"])
@@ -135,7 +156,7 @@ def test_too_many_are_told_when_to_come_again_and_looked_into_all_the_same(tmp_p
         ("GET", "/events", 404, None),
         ("POST", "/events/s3/", 404, None),
         ("GET", "/../etc/passwd", 404, None),
-        ("BREW", "/events/s3", 501, None),
+        ("BREW", "/events/s3", 405, "POST"),
     ],
 )
 def test_other_methods_and_paths_are_refused(receiver: RunningReceiver, method: str, path: str, status: int, allow: str | None) -> None:
@@ -149,22 +170,21 @@ def test_other_methods_and_paths_are_refused(receiver: RunningReceiver, method: 
 def test_a_body_that_is_no_event_is_refused_and_not_repeated(
     receiver: RunningReceiver, body: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
+    before = requests_counted(receiver, "malformed", "s3")
     with caplog.at_level(logging.INFO):
         answer = post(receiver.port, "/events/s3", body)
     assert answer.status == 400
     assert "hunter2" not in answer.body.decode() + caplog.text
-    assert counted(receiver)['edgepress_receiver_requests_total{outcome="malformed",source="s3"}'] == 1
+    assert requests_counted(receiver, "malformed", "s3") == before + 1
 
 
 def test_events_at_the_same_time_are_one_check_more(tmp_path: Path) -> None:
     with running_receiver(tmp_path, delays=Delays(debounce_s=0.5)) as receiver, ThreadPoolExecutor(16) as pool:
         receiver.checks.wait_for(done=1)
 
-        def tell(number: int) -> int:
-            body = re.sub(rb'"sequencer": "[^"]*"', b'"sequencer": "%016X"' % number, payload("minio_object_created"))
-            return post(receiver.port, "/events/s3", body).status
-
-        assert list(pool.map(tell, [*range(40), *range(40)])).count(202) == 40
+        events = [new_event() for _ in range(40)]
+        answers = pool.map(lambda event: post(receiver.port, "/events/s3", event).status, events * 2)
+        assert list(answers).count(202) == 40
         receiver.checks.wait_for(done=2)
         assert receiver.checks.begun == 2
 

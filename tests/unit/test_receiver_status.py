@@ -45,7 +45,7 @@ def test_a_check_that_never_ends_is_unhealthy(tmp_path: Path) -> None:
 
 def test_a_receiver_that_takes_no_events_in_is_unhealthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with running_receiver(tmp_path) as receiver:
-        receiver.server.shutdown()
+        receiver.server.stop(WAIT_S)
         assert request(receiver.status_port, "GET", "/healthz", token=None).status == 200
         monkeypatch.setattr("edgepress_pipelines.trigger.receiver.server.TURN_LIMIT_S", 0.0)
         answer = request(receiver.status_port, "GET", "/healthz", token=None)

@@ -4,26 +4,35 @@ POST /events/s3               an S3 event          202 a check is marked; 200 to
 POST /events/alertmanager     Alertmanager's       likewise
 """
 
+import asyncio
 import logging
 import math
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
 
 from edgepress.errors import InputError
 from edgepress.telemetry import RequestOutcome, SourceValue
-from edgepress_pipelines.trigger.receiver.bounded_request import BoundedRequestHandler, Limits
+from edgepress_pipelines.trigger.receiver.application import build_application
+from edgepress_pipelines.trigger.receiver.connection import Limits
 from edgepress_pipelines.trigger.receiver.events import Event, MalformedError, parse_alertmanager, parse_s3
 from edgepress_pipelines.trigger.receiver.metrics import ReceiverMetrics
-from edgepress_pipelines.trigger.receiver.places import Places
 from edgepress_pipelines.trigger.receiver.token_file import TokenFile
 from edgepress_pipelines.trigger.receiver.worker import Worker
 
 MAX_BODY_BYTES = 1 << 20
 """An S3 event of 1,000 records has about 800 kB."""
-OUTCOME_OF_STATUS: Final[dict[HTTPStatus, RequestOutcome]] = {
+SMALL_BODY_BYTES = 32 << 10
+MAX_LARGE_BODIES = 4
+"""In memory at once. Others wait with what came first, until their time is up; whoever drips never sends enough to keep one of them out."""
+OUTCOME_OF_STATUS: Final[dict[int, RequestOutcome]] = {
     HTTPStatus.UNAUTHORIZED: "unauthorized",
     HTTPStatus.TOO_MANY_REQUESTS: "rate_limited",
     HTTPStatus.REQUEST_TIMEOUT: "timed_out",
@@ -49,6 +58,7 @@ class Services:
         metrics: counts them.
         watched: gives the sources at ``s3://`` that changes of objects must concern.
         limits: of a request.
+        large_bodies: held by each body that has become large, until it is parsed.
         parsing: held while a body is parsed: a small body can become thirty times its size, and all at once would be more than a pod has.
     """
 
@@ -57,78 +67,71 @@ class Services:
     metrics: ReceiverMetrics
     watched: Callable[[], tuple[str, ...]]
     limits: Limits = field(default_factory=Limits)
-    parsing: threading.Lock = field(default_factory=threading.Lock)
+    large_bodies: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_LARGE_BODIES))
+    parsing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-
-class EventHandler(BoundedRequestHandler):
-    """Answers one event."""
-
-    def __init__(self, services: Services, places: Places, *arguments: Any) -> None:
-        self._services = services
-        self._source: SourceValue = "unknown"
-        super().__init__(services.limits, places, *arguments)
-
-    def answer(self, path: str) -> None:
-        if path not in EVENT_PATHS:
-            self.refuse(HTTPStatus.NOT_FOUND, f"there is no such path; events go to {' and '.join(EVENT_PATHS)}")
-            return
-        self._source, parse = EVENT_PATHS[path]
-        if self.command != "POST":
-            self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "this path takes POST", {"Allow": "POST"})
-            return
-        try:
-            welcome = self._services.tokens.accepts(self.headers.get("Authorization"))
-        except InputError as error:
-            logger.error("%s", error)  # noqa: TRY400 - its one line says it all
-            self.send_json(HTTPStatus.SERVICE_UNAVAILABLE, {"error": "the receiver has no token to compare with"})
-            return
-        if not welcome:
-            self.refuse(HTTPStatus.UNAUTHORIZED, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
-            return
-        self._places.hold(self.connection)
-        retry_after_s = self._services.worker.throttle()
-        if retry_after_s > 0.0:
-            self.refuse(HTTPStatus.TOO_MANY_REQUESTS, "too many events", {"Retry-After": str(max(1, math.ceil(retry_after_s)))})
-            return
-        body = self._read_body()
-        if body is not None:
-            self._take_in(body, parse)
-
-    def refuse(self, status: HTTPStatus, reason: str, headers: Mapping[str, str] | None = None) -> None:
+    def note_refusal(self, client: str, status: int, reason: str, source: SourceValue = "unknown") -> None:
+        """Count and log a request that was refused."""
         outcome = OUTCOME_OF_STATUS.get(status, "malformed")
-        self._services.metrics.count_request(self._source, outcome)
-        what = {"source": self._source, "outcome": outcome, "status": int(status), "reason": reason}
-        logger.warning("request refused", extra={"client": self.client_address[0], **what})
-        super().refuse(status, reason, headers)
+        self.metrics.count_request(source, outcome)
+        what = {"source": source, "outcome": outcome, "status": int(status), "reason": reason}
+        logger.warning("request refused", extra={"client": client, **what})
 
-    def _take_in(self, body: bytes, parse: Parse) -> None:
-        services = self._services
-        try:
-            with services.parsing:
-                events = parse(body)
-        except MalformedError as error:
-            self.refuse(HTTPStatus.BAD_REQUEST, str(error))
-            return
-        answer = services.worker.receive(events, services.watched())
-        services.metrics.count_request(self._source, answer)
-        logger.info("event", extra={"source": self._source, "outcome": answer, "events": len(events)})
-        self.send_json(HTTPStatus.ACCEPTED if answer == "accepted" else HTTPStatus.OK, {"outcome": answer})
 
-    def _read_body(self) -> bytes | None:
-        """The body; None when it was refused, which has then been said."""
-        stated = self.headers.get_all("Content-Length") or []
-        if self.headers.get("Transfer-Encoding") is not None or len(stated) != 1 or not (stated[0].isascii() and stated[0].isdecimal()):
-            self.refuse(HTTPStatus.LENGTH_REQUIRED, "one Content-Length is needed, and no Transfer-Encoding")
-            return None
-        length = int(stated[0]) if len(stated[0]) < 20 else MAX_BODY_BYTES + 1
-        if length > MAX_BODY_BYTES:
-            self.refuse(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
-            return None
-        if self.headers.get("Expect", "").lower() == "100-continue":
-            self.send_response_only(HTTPStatus.CONTINUE)
-            self.end_headers()
-        body = self.rfile.read(length)
-        if len(body) < length:
-            self.refuse(HTTPStatus.BAD_REQUEST, "the body ends before its Content-Length")
-            return None
-        return body
+def events_application(services: Services) -> Starlette:
+    """Answers events."""
+
+    async def answer(request: Request) -> Response:
+        return await _answer(services, request)
+
+    def refused(request: Request, status: int, reason: str) -> None:
+        path = request.scope["path"]
+        source: SourceValue = EVENT_PATHS[path][0] if path in EVENT_PATHS else "unknown"
+        services.note_refusal(request.client.host if request.client else "", status, reason, source)
+
+    return build_application("POST", dict.fromkeys(EVENT_PATHS, answer), refused)
+
+
+async def _answer(services: Services, request: Request) -> Response:
+    source, parse = EVENT_PATHS[request.scope["path"]]
+    try:
+        welcome = services.tokens.accepts(request.headers.get("Authorization"))
+    except InputError as error:
+        logger.error("%s", error)  # noqa: TRY400 - its one line says it all
+        return JSONResponse({"error": "the receiver has no token to compare with"}, HTTPStatus.SERVICE_UNAVAILABLE)
+    if not welcome:
+        raise HTTPException(HTTPStatus.UNAUTHORIZED, "a valid bearer token is needed", {"WWW-Authenticate": "Bearer"})
+    request.state.connection.hold()
+    retry_after_s = services.worker.throttle()
+    if retry_after_s > 0.0:
+        raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, "too many events", {"Retry-After": str(max(1, math.ceil(retry_after_s)))})
+    events = await _read_events(services, request, parse)
+    outcome = services.worker.receive(events, services.watched())
+    services.metrics.count_request(source, outcome)
+    logger.info("event", extra={"source": source, "outcome": outcome, "events": len(events)})
+    return JSONResponse({"outcome": outcome}, HTTPStatus.ACCEPTED if outcome == "accepted" else HTTPStatus.OK)
+
+
+async def _read_events(services: Services, request: Request, parse: Parse) -> tuple[Event, ...]:
+    """What the body tells, whose length its sender must have stated. A length that is no number has been refused with the header."""
+    stated = request.headers.get("Content-Length")
+    if stated is None or "Transfer-Encoding" in request.headers:
+        raise HTTPException(HTTPStatus.LENGTH_REQUIRED, "a Content-Length is needed, and no Transfer-Encoding")
+    if len(stated) > len(str(MAX_BODY_BYTES)) or int(stated) > MAX_BODY_BYTES:
+        raise HTTPException(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MAX_BODY_BYTES} bytes")
+    try:
+        async with AsyncExitStack() as held:
+            async with asyncio.timeout_at(request.state.connection.request_until_s):
+                body = bytearray()
+                async for chunk in request.stream():
+                    if len(body) <= SMALL_BODY_BYTES < len(body) + len(chunk):
+                        await held.enter_async_context(services.large_bodies)
+                    body += chunk
+            async with services.parsing:
+                return await asyncio.to_thread(parse, bytes(body))
+    except TimeoutError as error:
+        raise HTTPException(HTTPStatus.REQUEST_TIMEOUT, "the request took too long") from error
+    except ClientDisconnect as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "the body ends before its Content-Length") from error
+    except MalformedError as error:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, str(error)) from error

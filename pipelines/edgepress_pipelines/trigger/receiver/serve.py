@@ -1,6 +1,5 @@
 """The receiver as a process: it listens, checks, and ends when it is told to."""
 
-import functools
 import logging
 import re
 import signal
@@ -12,11 +11,11 @@ from pathlib import Path
 
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, InputError
 from edgepress.observe.json_log import log_json
-from edgepress_pipelines.trigger.receiver.handler import EventHandler, Services
+from edgepress_pipelines.trigger.receiver.handler import Services, events_application
 from edgepress_pipelines.trigger.receiver.metrics import ReceiverMetrics
 from edgepress_pipelines.trigger.receiver.pending import Delays
 from edgepress_pipelines.trigger.receiver.server import MAX_CONNECTIONS, MAX_STATUS_CONNECTIONS, BoundedServer
-from edgepress_pipelines.trigger.receiver.status import StatusHandler, StatusServices
+from edgepress_pipelines.trigger.receiver.status import StatusServices, status_application
 from edgepress_pipelines.trigger.receiver.token_file import TokenFile
 from edgepress_pipelines.trigger.receiver.worker import Check, Worker
 
@@ -83,14 +82,14 @@ def serve(settings: ReceiverSettings, pipeline: str, check: Check, watched: Call
     told_to_stop = threading.Event()
     with ExitStack() as opened:
         events = opened.enter_context(events_server(settings.address, Services(worker, tokens, metrics, watched)))
-        listening = {"host": settings.address[0], "port": events.server_port}
+        listening = {"host": settings.address[0], "port": events.port}
         if settings.status_address is not None:
             status = opened.enter_context(
                 status_server(settings.status_address, StatusServices(worker, tokens, metrics, events.is_listening))
             )
             status.start("status")
             opened.callback(status.stop, 1.0)
-            listening["status_port"] = status.server_port
+            listening["status_port"] = status.port
         log_json(pipeline=pipeline)
         # Each check asks the store, and botocore tells each time where its credentials are.
         logging.getLogger("botocore").setLevel(logging.WARNING)
@@ -116,12 +115,14 @@ def events_server(address: tuple[str, int], services: Services) -> BoundedServer
     return BoundedServer(
         LISTEN_OPTION,
         address,
-        functools.partial(EventHandler, services),
+        events_application(services),
         limit=MAX_CONNECTIONS,
+        limits=services.limits,
+        refused=services.note_refusal,
         crowded_out=lambda: services.metrics.count_request("unknown", "crowded_out"),
     )
 
 
 def status_server(address: tuple[str, int], services: StatusServices) -> BoundedServer:
     """A server for health and metrics; raises as ``BoundedServer`` does."""
-    return BoundedServer(STATUS_OPTION, address, functools.partial(StatusHandler, services), limit=MAX_STATUS_CONNECTIONS)
+    return BoundedServer(STATUS_OPTION, address, status_application(services), limit=MAX_STATUS_CONNECTIONS, limits=services.limits)

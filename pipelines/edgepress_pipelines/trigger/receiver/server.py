@@ -1,112 +1,145 @@
-"""The listening socket: a thread for each connection, and not more of them than a number."""
+"""The listening socket and the thread that serves it: a library's server, with so many connections at once and no more."""
 
+import asyncio
 import functools
 import logging
+import math
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http import HTTPStatus
+from types import TracebackType
+from typing import Self, cast
+
+import uvicorn
+from starlette.applications import Starlette
 
 from edgepress.errors import InputError
+from edgepress_pipelines.trigger.receiver.connection import BoundedConnection, Guard, Limits
 from edgepress_pipelines.trigger.receiver.places import Places
 
-MAX_CONNECTIONS = 64
-MAX_STATUS_CONNECTIONS = 16
+MAX_CONNECTIONS = 256
+MAX_STATUS_CONNECTIONS = 64
+WAITING_CONNECTIONS = 1024
+"""With the kernel, for their turn. Whoever finds no place there tries again after a second."""
+RECEIVE_BYTES = 32 << 10
+"""Of one connection with the kernel, which doubles it. No more comes at a time, so it bounds what a connection holds here as well."""
+ACCEPTED_AT_ONCE = 8
+"""In one turn of the loop. A connection that has a place, and whose header is there, needs three more turns until its sender is recognised,
+too few for a flood to make it the oldest. The turns in which all places are taken anew are the time that a header has to arrive."""
 WARN_EVERY_S = 10.0
 TURN_LIMIT_S = 30.0
-"""Between two turns of a server that works, which takes half a second at most when nobody comes."""
-
-Answer = Callable[..., BaseHTTPRequestHandler]
-"""Answers one connection: takes the places, and then what the standard library gives a handler."""
+"""Between two turns of a server that works, which takes a tenth of a second when nobody comes."""
 
 logger = logging.getLogger(__name__)
 
 
-class BoundedServer(ThreadingHTTPServer):
-    """A thread for each connection, and so many at once.
+class BoundedServer(uvicorn.Server):
+    """Serves an application in a thread of its own.
 
     Args:
         option: of the command line that names the address, for messages.
         address: host and port to listen on; port 0 takes any free one.
-        answer: of a connection.
+        app: answers requests.
         limit: of connections at once.
+        limits: of a request.
+        refused: is told the client's address, status and reason of each request that is refused before it reaches the application.
         crowded_out: is told of each connection that was closed for want of a place.
 
     Raises:
         InputError: the address cannot be listened on.
     """
 
-    daemon_threads = True
-    block_on_close = False  # ``stop`` waits, and not for ever
-    request_queue_size = 128
-
     def __init__(
-        self, option: str, address: tuple[str, int], answer: Answer, *, limit: int, crowded_out: Callable[[], None] = lambda: None
+        self,
+        option: str,
+        address: tuple[str, int],
+        app: Starlette,
+        *,
+        limit: int,
+        limits: Limits,
+        refused: Callable[[str, HTTPStatus, str], None] = lambda *_: None,
+        crowded_out: Callable[[], None] = lambda: None,
     ) -> None:
-        host, port = address
+        self._limit = limit
         self._count_crowded_out = crowded_out
         self._next_warning_s = self._last_turn_s = time.monotonic()
-        self._places = Places(limit, self._crowded_out)
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        try:
-            super().__init__(address, functools.partial(answer, self._places))
-        except (OSError, OverflowError) as error:
-            raise InputError(f"{option} {host}:{port}: cannot be listened on ({getattr(error, 'strerror', None) or error})") from error
+        self._left_behind: list[BoundedConnection] = []
+        self._socket = _listen(option, *address)
+        self.port = int(self._socket.getsockname()[1])
+        guard = Guard(Places(limit), limits, refused, self._crowded_out)
+        config = uvicorn.Config(
+            app,
+            http=cast(type[asyncio.Protocol], functools.partial(BoundedConnection, guard)),
+            loop="asyncio",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level=logging.ERROR,  # of uvicorn's own lines; events and refusals are logged where they are decided
+            access_log=False,  # a request line may hold a secret
+            proxy_headers=False,
+            server_header=False,
+            headers=[("Connection", "close")],
+            backlog=ACCEPTED_AT_ONCE,
+            h11_max_incomplete_event_size=limits.header_bytes,
+        )
+        super().__init__(config)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._socket.close()
 
     def is_listening(self) -> bool:
         """Whether connections are taken in."""
         return time.monotonic() - self._last_turn_s < TURN_LIMIT_S
 
-    def start(self, thread_name: str, *, poll_s: float = 0.5) -> None:
-        """Take connections in, in a thread of its own, which notices within ``poll_s`` that it is to stop."""
+    def start(self, thread_name: str) -> None:
+        """Take connections in, in a thread of its own."""
         self._last_turn_s = time.monotonic()
-        threading.Thread(target=self.serve_forever, args=(poll_s,), name=thread_name, daemon=True).start()
+        self._thread = threading.Thread(target=self.run, args=([self._socket],), name=thread_name, daemon=True)
+        self._thread.start()
 
     def stop(self, grace_s: float) -> bool:
         """Take in no further connection, and wait until those there are have been answered; gives whether they were in time."""
-        self.shutdown()
-        self.server_close()
-        return self._places.wait_until_empty(grace_s)
+        self.config.timeout_graceful_shutdown = math.ceil(grace_s)
+        self.should_exit = True
+        self._thread.join()
+        return not self._left_behind
 
-    def server_bind(self) -> None:
-        # HTTPServer would look up the host's name, which takes seconds without DNS.
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        # ``backlog`` means both to asyncio: how many wait with the kernel, and how many are accepted at once.
+        self._socket.listen(WAITING_CONNECTIONS)
 
-    def service_actions(self) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._left_behind = [connection for connection in self.server_state.connections if isinstance(connection, BoundedConnection)]
+        for connection in self._left_behind:
+            connection.make_room()
+
+    async def on_tick(self, counter: int) -> bool:
         self._last_turn_s = time.monotonic()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.take(request):
-            self.shutdown_request(request)
-            return
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self._places.leave(request)
-            raise
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.leave(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
-        error = sys.exc_info()[1]
-        if isinstance(error, OSError):
-            logger.info("a connection broke before its request was answered")
-        else:
-            logger.error("a request could not be answered", exc_info=error)
+        return await super().on_tick(counter)
 
     def _crowded_out(self) -> None:
         self._count_crowded_out()
         now_s = time.monotonic()
         if now_s >= self._next_warning_s:  # a line for each would let whoever opens them fill the log
             self._next_warning_s = now_s + WARN_EVERY_S
-            logger.warning("too many connections at once: the oldest without a token is closed", extra={"limit": self._places.limit})
+            logger.warning("too many connections at once: the oldest without a token is closed", extra={"limit": self._limit})
+
+
+def _listen(option: str, host: str, port: int) -> socket.socket:
+    listening = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)  # each accepted connection's too
+        listening.bind((host, port))
+        listening.listen(WAITING_CONNECTIONS)
+    except (OSError, UnicodeError) as error:
+        listening.close()
+        raise InputError(f"{option} {host}:{port}: cannot be listened on ({getattr(error, 'strerror', None) or error})") from error
+    return listening

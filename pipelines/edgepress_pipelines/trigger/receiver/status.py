@@ -7,19 +7,20 @@
 Nothing here needs a token, so only the network decides who asks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 
 from edgepress.errors import InputError
-from edgepress_pipelines.trigger.receiver.bounded_request import BoundedRequestHandler, Limits
+from edgepress_pipelines.trigger.receiver.application import build_application
+from edgepress_pipelines.trigger.receiver.connection import Limits
 from edgepress_pipelines.trigger.receiver.metrics import ReceiverMetrics
-from edgepress_pipelines.trigger.receiver.places import Places
 from edgepress_pipelines.trigger.receiver.token_file import TokenFile
 from edgepress_pipelines.trigger.receiver.worker import Worker
-
-PATHS = ("/healthz", "/readyz", "/metrics")
 
 
 @dataclass(frozen=True)
@@ -41,39 +42,40 @@ class StatusServices:
     limits: Limits = field(default_factory=Limits)
 
 
-class StatusHandler(BoundedRequestHandler):
-    """Answers one request."""
+def status_application(services: StatusServices) -> Starlette:
+    """Answers the kubelet and Prometheus."""
 
-    def __init__(self, services: StatusServices, places: Places, *arguments: Any) -> None:
-        self._services = services
-        super().__init__(services.limits, places, *arguments)
+    async def health(request: Request) -> Response:  # noqa: ARG001
+        return _answer(_unhealthy(services))
 
-    def answer(self, path: str) -> None:
-        if path not in PATHS:
-            self.refuse(HTTPStatus.NOT_FOUND, f"there is no such path; there are {', '.join(PATHS)}")
-        elif self.command not in ("GET", "HEAD"):
-            self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, "this path takes GET", {"Allow": "GET, HEAD"})
-        elif path == "/metrics":
-            self.send(HTTPStatus.OK, self._services.metrics.expose(), "text/plain; version=0.0.4; charset=utf-8")
-        else:
-            reason = self._unhealthy() or (self._unready() if path == "/readyz" else None)
-            status = HTTPStatus.OK if reason is None else HTTPStatus.SERVICE_UNAVAILABLE
-            answer: Mapping[str, str] = {"status": "ok"} if reason is None else {"status": "not ok", "reason": reason}
-            self.send_json(status, answer)
+    async def readiness(request: Request) -> Response:  # noqa: ARG001
+        return _answer(_unhealthy(services) or _unready(services))
 
-    def _unhealthy(self) -> str | None:
-        worker = self._services.worker
-        if worker.is_stopping():
-            return None
-        if not self._services.is_listening():
-            return "no events are taken in"
-        return worker.defect()
+    async def metrics(request: Request) -> Response:  # noqa: ARG001
+        return Response(services.metrics.expose(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _unready(self) -> str | None:
-        if self._services.worker.is_stopping():
-            return "stopping"
-        try:
-            self._services.tokens.read()
-        except InputError as error:
-            return str(error)
+    return build_application("GET", {"/healthz": health, "/readyz": readiness, "/metrics": metrics})
+
+
+def _answer(defect: str | None) -> Response:
+    if defect is None:
+        return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": "not ok", "reason": defect}, HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _unhealthy(services: StatusServices) -> str | None:
+    if services.worker.is_stopping():
         return None
+    if not services.is_listening():
+        return "no events are taken in"
+    return services.worker.defect()
+
+
+def _unready(services: StatusServices) -> str | None:
+    if services.worker.is_stopping():
+        return "stopping"
+    try:
+        services.tokens.read()
+    except InputError as error:
+        return str(error)
+    return None

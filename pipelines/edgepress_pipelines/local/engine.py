@@ -9,13 +9,18 @@ import signal
 import sys
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from kfp import local
 
+from edgepress import images
 from edgepress.contracts.strict import StrictModel
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
 from edgepress_pipelines.flow.parameters import PipelineParameters
+from edgepress_pipelines.local.preloaded_process import preloaded_interpreter
 
 
 class EngineRequest(StrictModel):
@@ -53,7 +58,32 @@ def main() -> None:
         cache_root=request.cache_root,
     )
     build = BuildSettings(parallelism=request.parallelism, run_id=request.run_id, code_digests=request.code_digests)
-    build_pipeline(build)(**request.parameters)
+    pipeline = build_pipeline(build)
+    with _tasks_share_imports(computing_functions(pipeline)):
+        pipeline(**request.parameters)
+
+
+def computing_functions(pipeline: Any) -> list[str]:
+    """Functions of the components that compute with TensorFlow: of the trainer's image, and worth keeping in the cache.
+
+    Args:
+        pipeline: as ``build_pipeline`` gives it, with code digests.
+    """
+    containers = [executor["container"] for executor in pipeline.pipeline_spec.deployment_spec["executors"].values()]
+    computing = [container for container in containers if container["image"] == images.TRAINER and "env" in container]
+    return sorted({container["args"][list(container["args"]).index("--function_to_execute") + 1] for container in computing})
+
+
+@contextmanager
+def _tasks_share_imports(functions: list[str]) -> Iterator[None]:
+    """Have tasks fork from an interpreter that has imported TensorFlow. Not on macOS, where its frameworks do not survive a fork."""
+    if sys.platform != "linux":
+        yield
+        return
+    with preloaded_interpreter(functions) as python:
+        # KFP's runner starts every task with this in a shell's command.
+        sys.executable = python
+        yield
 
 
 def _end_with_parent() -> None:

@@ -29,7 +29,7 @@ from types import TracebackType
 from typing import BinaryIO, Self
 
 from edgepress.errors import StorageError
-from edgepress.storage.s3_client import EMBEDDED_ACCESS_KEY_VARIABLE, EMBEDDED_ENDPOINT_VARIABLE, EMBEDDED_SECRET_KEY_VARIABLE, make_probe
+from edgepress.storage.s3_client import EMBEDDED_ACCESS_KEY_VARIABLE, EMBEDDED_ENDPOINT_VARIABLE, EMBEDDED_SECRET_KEY_VARIABLE, answers_to
 
 LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 45.0
@@ -255,9 +255,8 @@ class EmbeddedStore:
 
     def _becomes_ready(self, process: "subprocess.Popen[bytes]") -> bool:
         deadline = time.monotonic() + START_TIMEOUT_S
-        answers = make_probe(self.endpoint_url, self._access_key, self._secret_key)
         while process.poll() is None and time.monotonic() < deadline:
-            if answers():
+            if answers_to(self.endpoint_url, self._access_key, self._secret_key):
                 return True
             time.sleep(_POLL_INTERVAL_S)
         return False

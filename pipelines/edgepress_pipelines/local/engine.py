@@ -16,11 +16,11 @@ from typing import Any
 
 from kfp import local
 
-from edgepress import images
 from edgepress.contracts.strict import StrictModel
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
 from edgepress_pipelines.flow.parameters import PipelineParameters
-from edgepress_pipelines.local.preloaded_process import preloaded_interpreter
+from edgepress_pipelines.local.interpreters import interpreters_of
+from edgepress_pipelines.local.preloaded_process import preloaded_interpreters
 
 
 class EngineRequest(StrictModel):
@@ -59,30 +59,18 @@ def main() -> None:
     )
     build = BuildSettings(parallelism=request.parallelism, run_id=request.run_id, code_digests=request.code_digests)
     pipeline = build_pipeline(build)
-    with _tasks_share_imports(computing_functions(pipeline)):
+    with _tasks_share_imports(pipeline):
         pipeline(**request.parameters)
 
 
-def computing_functions(pipeline: Any) -> list[str]:
-    """Functions of the components that compute with TensorFlow: of the trainer's image, and worth keeping in the cache.
-
-    Args:
-        pipeline: as ``build_pipeline`` gives it, with code digests.
-    """
-    containers = [executor["container"] for executor in pipeline.pipeline_spec.deployment_spec["executors"].values()]
-    computing = [container for container in containers if container["image"] == images.TRAINER and "env" in container]
-    return sorted({container["args"][list(container["args"]).index("--function_to_execute") + 1] for container in computing})
-
-
 @contextmanager
-def _tasks_share_imports(functions: list[str]) -> Iterator[None]:
-    """Have tasks fork from an interpreter that has imported TensorFlow. Not on macOS, where its frameworks do not survive a fork."""
+def _tasks_share_imports(pipeline: Any) -> Iterator[None]:
+    """Have tasks forked from interpreters that have imported what they need. Not on macOS, whose frameworks do not survive a fork."""
     if sys.platform != "linux":
         yield
         return
-    with preloaded_interpreter(functions) as python:
-        # KFP's runner starts every task with this in a shell's command.
-        sys.executable = python
+    with preloaded_interpreters(interpreters_of(pipeline)) as python:
+        sys.executable = python  # KFP's runner puts it in the place of python3 in the command of every task
         yield
 
 

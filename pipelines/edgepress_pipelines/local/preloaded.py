@@ -1,8 +1,11 @@
-"""An interpreter that has imported TensorFlow and forks for each task: ``python -m edgepress_pipelines.local.preloaded SOCKET MODULE…``.
+"""An interpreter that has imported what tasks need, and forks for each of them.
 
-``SOCKET`` is the descriptor of a listening socket. The modules are imported when the first task arrives, so that a run whose tasks all come
-from the cache imports none of them. A task is a process of its own, which begins where an interpreter that has just imported them would:
-TensorFlow starts its threads and opens its devices when it first computes, never on import, and OpenBLAS ends its threads before a fork.
+    python -m edgepress_pipelines.local.preloaded SOCKET WHEN MODULE…
+
+``SOCKET`` is the descriptor of a listening socket. ``WHEN`` is ``at-once``, or ``when-needed`` to import the modules with the first task:
+a run whose tasks all come from the cache then imports none. A task is a process of its own. It begins as an interpreter that has just
+imported the modules: TensorFlow starts its threads and opens its devices when it first computes, never on import, and OpenBLAS ends its
+threads before a fork.
 
 It ends, with every task it started, when its standard input closes: the engine is gone then.
 """
@@ -42,10 +45,12 @@ class Request(NamedTuple):
     output: list[int]
 
 
-def serve(listener: socket.socket, modules: Sequence[str]) -> None:
+def serve(listener: socket.socket, when: str, modules: Sequence[str]) -> None:
     """Run tasks until standard input closes."""
     running: dict[socket.socket, ForkProcess] = {}
-    preloaded = False
+    if when == "when-needed" and 0 in wait([0, listener]):
+        return
+    _preload(modules)
     while True:
         ready = wait([0, listener, *running, *(process.sentinel for process in running.values())])
         if 0 in ready:
@@ -53,8 +58,9 @@ def serve(listener: socket.socket, modules: Sequence[str]) -> None:
         for asking, process in list(running.items()):
             if process.sentinel in ready:
                 process.join()
+                assert process.exitcode is not None
                 with contextlib.suppress(OSError):  # whoever asked is gone
-                    asking.sendall((process.exitcode or 0).to_bytes(LENGTH_BYTES, "big", signed=True))
+                    asking.sendall(process.exitcode.to_bytes(LENGTH_BYTES, "big", signed=True))
             elif asking in ready:  # it sends nothing more, so this is its end
                 process.kill()
                 process.join()
@@ -63,9 +69,6 @@ def serve(listener: socket.socket, modules: Sequence[str]) -> None:
             del running[asking]
             asking.close()
         if listener in ready:
-            if not preloaded:
-                _preload(modules)
-                preloaded = True
             asking, _ = listener.accept()
             try:
                 running[asking] = _start(asking, [listener, *running])
@@ -120,4 +123,4 @@ def _become_task(request: Request, inherited: list[socket.socket]) -> None:
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], sys.argv[3:])

@@ -9,18 +9,14 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from kfp import local
 
 from edgepress.contracts.strict import StrictModel
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
 from edgepress_pipelines.flow.parameters import PipelineParameters
-from edgepress_pipelines.local.interpreters import interpreters_of
-from edgepress_pipelines.local.preloaded_process import preloaded_interpreters
+from edgepress_pipelines.local.interpreters import tasks_forked
 
 
 class EngineRequest(StrictModel):
@@ -59,19 +55,8 @@ def main() -> None:
     )
     build = BuildSettings(parallelism=request.parallelism, run_id=request.run_id, code_digests=request.code_digests)
     pipeline = build_pipeline(build)
-    with _tasks_share_imports(pipeline):
+    with tasks_forked(pipeline):
         pipeline(**request.parameters)
-
-
-@contextmanager
-def _tasks_share_imports(pipeline: Any) -> Iterator[None]:
-    """Have tasks forked from interpreters that have imported what they need. Not on macOS, whose frameworks do not survive a fork."""
-    if sys.platform != "linux":
-        yield
-        return
-    with preloaded_interpreters(interpreters_of(pipeline)) as python:
-        sys.executable = python  # KFP's runner puts it in the place of python3 in the command of every task
-        yield
 
 
 def _end_with_parent() -> None:

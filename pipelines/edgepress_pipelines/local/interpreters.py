@@ -1,12 +1,32 @@
 """Which interpreters a run's tasks are forked from, read off the pipeline."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from edgepress import images
-from edgepress_pipelines.local.preloaded_process import Preloaded
+from edgepress_pipelines.local.preloaded_process import Preloaded, preloaded_interpreters
 
 _EVERY_TASK = ("kfp.dsl.executor", "edgepress.contracts.config", "edgepress.storage.dataset")
 _COMPUTING = ("kfp.dsl.executor", "edgepress.models.keras", "tensorflow_model_optimization")
+
+
+@contextmanager
+def tasks_forked(pipeline: Any) -> Iterator[None]:
+    """Within it KFP's runner forks every task of a pipeline from an interpreter that has imported what the task needs.
+
+    On macOS, whose frameworks do not survive a fork, each task imports it by itself.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    with preloaded_interpreters(interpreters_of(pipeline)) as python:
+        own, sys.executable = sys.executable, python  # the runner puts it in the place of python3 in every task's command
+        try:
+            yield
+        finally:
+            sys.executable = own
 
 
 def interpreters_of(pipeline: Any) -> list[Preloaded]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgepress.errors import StorageError
-from edgepress.storage import open_store
+from edgepress.storage import embedded, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from tests.unit.store_environment import only
 
@@ -115,6 +115,15 @@ def test_a_second_owner_is_refused_then_takes_over_when_the_first_was_killed(fol
     assert wait_for(lambda: not is_alive(server_pid)), "the server outlived its owner"
     with EmbeddedStore(folder) as store, only(store.environment):
         open_store("s3://edgepress")[0].put_bytes("after", b"x")
+
+
+def test_a_stop_waits_for_the_volumes_to_close_and_for_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "STOP_GRACE_S", 60.0)
+    with EmbeddedStore(tmp_path) as store, only(store.environment):
+        open_store("s3://edgepress")[0].put_bytes("key", b"x")
+        began = time.monotonic()
+    assert time.monotonic() - began < 30
+    assert "Shutting down volume server" in store.log.read_text()
 
 
 def test_a_server_that_cannot_start_is_explained(tmp_path: Path) -> None:

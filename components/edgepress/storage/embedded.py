@@ -35,7 +35,8 @@ LOOPBACK = "127.0.0.1"
 START_TIMEOUT_S = 45.0
 """It is ready within 2 to 4 s on two idle cores; the rest is for a busy machine."""
 STOP_GRACE_S = 1.0
-"""SeaweedFS 4.48 closes its volumes at once on SIGTERM, then may wait for its own subscribers for ever; after this it is killed."""
+"""SeaweedFS 4.48 closes its volumes at once on SIGTERM, then waits for its own subscribers for ever: it is killed when its log says that
+the volumes are closed, or after this."""
 LOCK_WAIT_S = 10.0
 
 _PORT_FLAGS = (
@@ -51,6 +52,9 @@ _PORT_FLAGS = (
 _SOCKETS = "/tmp/seaweedfs"  # noqa: S108 - SeaweedFS fixes where its gRPC sockets are
 _GRPC_SOCKETS = {"master": "master.port.grpc", "volume": "volume.port.grpc", "filer": "filer.port.grpc", "s3": "s3.port.grpc"}
 _START_ATTEMPTS = 3
+_POLL_INTERVAL_S = 0.02
+_VOLUMES_CLOSED = b" Shut down successfully!"
+_LOG_END_BYTES = 16 << 10
 _PR_SET_PDEATHSIG = 1
 
 
@@ -199,7 +203,7 @@ class EmbeddedStore:
                 pass_fds=(lock.fileno(),),
                 preexec_fn=_die_with(os.getpid()),
             )
-        attempted.callback(_stop, process)
+        attempted.callback(_stop, process, self.log)
         return process
 
     def _flags(self) -> list[str]:
@@ -254,7 +258,7 @@ class EmbeddedStore:
         while process.poll() is None and time.monotonic() < deadline:
             if answers_to(self.endpoint_url, self._access_key, self._secret_key):
                 return True
-            time.sleep(0.1)
+            time.sleep(_POLL_INTERVAL_S)
         return False
 
 
@@ -292,12 +296,19 @@ def _die_with(parent_pid: int) -> Callable[[], None] | None:
     return ask
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
+def _stop(process: "subprocess.Popen[bytes]", log: Path) -> None:
     """End the server's whole process group."""
-    for sent in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is None:
-            os.killpg(process.pid, sent)
-            try:
-                process.wait(STOP_GRACE_S if sent == signal.SIGTERM else None)
-            except subprocess.TimeoutExpired:
-                continue
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_GRACE_S
+        while process.poll() is None and time.monotonic() < deadline and _VOLUMES_CLOSED not in _end_of(log):
+            time.sleep(_POLL_INTERVAL_S)
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _end_of(log: Path) -> bytes:
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END_BYTES))
+        return file.read()

@@ -17,6 +17,7 @@ from kfp import local
 from edgepress.contracts.json_file import write_json
 from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
 from edgepress_pipelines.local.code_digest import code_digest
+from edgepress_pipelines.local.interpreters import tasks_forked
 from edgepress_pipelines.local.request import PIPELINE_NAME, EngineRequest
 
 
@@ -38,7 +39,8 @@ def main() -> None:
     build = BuildSettings(parallelism=request.parallelism, run_id=request.run_id, code_digest=code_digest)
     pipeline = build_pipeline(build)
     write_json(request_path.with_name(PIPELINE_NAME), json_format.MessageToDict(pipeline.pipeline_spec))
-    pipeline(**request.parameters)
+    with tasks_forked(pipeline):
+        pipeline(**request.parameters)
 
 
 def _end_with_parent() -> None:

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,19 +15,12 @@ from edgepress.models.storage import load_model
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from tests.ml.tiny_candidates import dense, write_baseline, write_digits
-from tests.unit.store_environment import only
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
 TRAIN = "train: {epochs: 8, batch_size: 8, learning_rate: 0.001}"
 SETTINGS = {"prune": f"{{final_sparsity: 0.6, frequency: 40, end_step: 600, {TRAIN}}}", "quantize": f"{{{TRAIN}}}"}
 URI = "s3://edgepress/team/state/recipe"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
 
 
 @pytest.fixture(scope="module")

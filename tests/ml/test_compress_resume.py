@@ -20,10 +20,8 @@ from edgepress.contracts.stages import ClusterSettings, DistillSettings, PruneSe
 from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras
 from edgepress.models.storage import load_model
-from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.checkpoint import Checkpoint, TrainingState
 from tests.ml.tiny_candidates import convolutional, write_baseline, write_digits
-from tests.unit.store_environment import only
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
 
@@ -153,22 +151,16 @@ def test_the_state_of_another_candidate_is_not_taken(chain: Chain, tmp_path: Pat
     assert "epoch 1/4" in printed
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server:
-        yield server
-
-
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_an_attempt_after_a_whole_training_in_a_pod_ends_at_once_with_the_same_model(
-    chain: Chain, stage: StageName, tmp_path: Path, capsys: pytest.CaptureFixture[str], server: EmbeddedStore
+    chain: Chain, stage: StageName, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As when the first one's output could not be uploaded after its step had ended."""
     before = chain.before(stage)
-    with only(server.environment):
-        first = chain.made(stage, before, tmp_path / "first", f"s3://bucket/state/all/{stage}")
-        capsys.readouterr()
-        second = chain.made(stage, before, tmp_path / "second", f"s3://bucket/state/all/{stage}")
+    first = chain.made(stage, before, tmp_path / "first", f"s3://bucket/state/all/{stage}")
+    capsys.readouterr()
+    second = chain.made(stage, before, tmp_path / "second", f"s3://bucket/state/all/{stage}")
     assert capsys.readouterr().out == f"going on after epoch {EPOCHS}\n"
     assert record(second, stage).facts == record(first, stage).facts
     assert record(second, stage).curves == record(first, stage).curves

@@ -27,7 +27,6 @@ from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.foreground import heed_interrupts
 from tests.unit.broken_servers import answering_server
 from tests.unit.running_receiver import TOKEN, payload, post, request
-from tests.unit.store_environment import only
 
 WAIT_S = 120.0
 CONFIG = """
@@ -47,14 +46,8 @@ def kfp() -> Iterator[KfpServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
-
-
 @pytest.fixture
-def project(store: EmbeddedStore, tmp_path: Path) -> Path:
+def project(server: EmbeddedStore, tmp_path: Path) -> Path:
     """A project whose last verdict is of what it is computed from now."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     images = [

@@ -40,6 +40,9 @@ STAGES: dict[StageName, Callable[..., None]] = {
     "quantize": lambda **paths: quantize(settings=QuantizeSettings(granularity="per_tensor", train=training()), **paths),
 }
 
+EARLIER: dict[StageName, StageName] = {"cluster": "prune", "quantize": "cluster"}
+"""The stage whose candidate another begins with; the others begin with the baseline."""
+
 
 class Chain:
     """A baseline, and the candidates that its stages start from: pruned weights for cluster, pruned and clustered ones for quantize."""
@@ -53,16 +56,13 @@ class Chain:
     def baseline(self) -> Path:
         return write_baseline(self._place / "baseline", open_dataset(self.dataset), convolutional, epochs=5)
 
-    @cached_property
-    def pruned(self) -> Path:
-        return self.made("prune", self.baseline, self._place / "pruned")
-
-    @cached_property
-    def clustered(self) -> Path:
-        return self.made("cluster", self.pruned, self._place / "clustered")
-
     def before(self, stage: StageName) -> Path:
-        return {"distill": self.baseline, "prune": self.baseline}.get(stage) or (self.pruned if stage == "cluster" else self.clustered)
+        return self.whole(EARLIER[stage]) if stage in EARLIER else self.baseline
+
+    def whole(self, stage: StageName) -> Path:
+        """What the stage leaves when nothing interrupts it."""
+        output = self._place / stage
+        return output if output.exists() else self.made(stage, self.before(stage), output)
 
     def made(self, stage: StageName, candidate: Path, output: Path, state: str = "") -> Path:
         keras.backend.clear_session()  # layers are named as in a process of their own
@@ -112,10 +112,10 @@ def differences(one: Path, other: Path) -> list[float]:
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_a_stage_that_was_ended_goes_on(chain: Chain, stage: StageName, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, state = chain.before(stage), tmp_path / "state"
-    whole = chain.made(stage, before, tmp_path / "whole")
+    whole = chain.whole(stage)
     with ended_after(2):
         chain.made(stage, before, tmp_path / "out", str(state))
-    assert [path.name for path in tmp_path.iterdir() if path.name not in ("whole", "state")] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
     capsys.readouterr()
 
     resumed = chain.made(stage, before, tmp_path / "out", str(state))

@@ -1,6 +1,6 @@
 """Says in one line of pytest's summary whether the cluster tests ran: a suite that is skipped must not look like one that passed.
 
-The one conftest.py of this project: pytest takes a hook of a folder from nowhere else.
+A conftest.py, because pytest takes a hook of a folder from nowhere else.
 """
 
 from pathlib import Path

@@ -3,31 +3,32 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgepress.compress.prune.step import prune
+from edgepress.compress.quantize.step import quantize
 from edgepress.contracts.candidate import read_candidate
 from edgepress.contracts.dataset import open_dataset
+from edgepress.contracts.stages import PruneSettings, QuantizeSettings
+from edgepress.contracts.training import TrainSettings
 from edgepress.models.storage import load_model
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
 from tests.ml.tiny_candidates import dense, write_baseline, write_digits
-from tests.unit.store_environment import only
 
 pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(600)]
 
-TRAIN = "train: {epochs: 8, batch_size: 8, learning_rate: 0.001}"
-SETTINGS = {"prune": f"{{final_sparsity: 0.6, frequency: 40, end_step: 600, {TRAIN}}}", "quantize": f"{{{TRAIN}}}"}
+TRAIN = TrainSettings(epochs=8, batch_size=8, learning_rate=0.001)
+SETTINGS: dict[str, PruneSettings | QuantizeSettings] = {
+    "prune": PruneSettings(final_sparsity=0.6, frequency=40, end_step=600, train=TRAIN),
+    "quantize": QuantizeSettings(train=TRAIN),
+}
+STEPS: dict[str, Callable[..., None]] = {"prune": prune, "quantize": quantize}
 URI = "s3://edgepress/team/state/recipe"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def start(stage: str, place: Path, output: Path, *options: str, environment: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
     """The stage's own command, in a process of its own."""
-    arguments = ["--recipe=all", f"--settings={SETTINGS[stage]}", f"--candidate={place / 'baseline'}", f"--dataset={place / 'dataset'}"]
+    settings = SETTINGS[stage].model_dump_json()
+    arguments = ["--recipe=all", f"--settings={settings}", f"--candidate={place / 'baseline'}", f"--dataset={place / 'dataset'}"]
     return subprocess.Popen(
         [sys.executable, "-m", f"edgepress.compress.{stage}", *arguments, f"--output={output}", *options],
         stdout=subprocess.PIPE,
@@ -58,7 +60,6 @@ def finish(process: "subprocess.Popen[str]") -> str:
 
 @pytest.mark.parametrize("stage", list(SETTINGS))
 def test_a_killed_stage_goes_on_in_another_process(server: EmbeddedStore, place: Path, tmp_path: Path, stage: str) -> None:
-    uninterrupted = start(stage, place, tmp_path / "whole")
     with start(stage, place, tmp_path / "out", f"--state={URI}/{stage}") as process:
         assert process.stdout is not None
         for line in process.stdout:
@@ -76,7 +77,8 @@ def test_a_killed_stage_goes_on_in_another_process(server: EmbeddedStore, place:
     assert "epoch 8/8" in printed
     assert store.list_keys(f"{prefix}/") == kept
 
-    finish(uninterrupted)
+    paths = {"candidate": place / "baseline", "dataset": place / "dataset", "output": tmp_path / "whole"}
+    STEPS[stage](recipe="all", settings=SETTINGS[stage], **paths)
     found, expected = (read_candidate(tmp_path / name).stage(stage) for name in ("out", "whole"))
     assert found is not None
     assert expected is not None

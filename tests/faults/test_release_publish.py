@@ -38,12 +38,6 @@ publish_bundle(Path(sys.argv[1]), *open_store(sys.argv[2], sys.argv[3]))
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
-
-
-@pytest.fixture(scope="module")
 def proxy(server: EmbeddedStore) -> Iterator[S3Proxy]:
     with running_proxy(server.endpoint_url) as proxy:
         yield proxy

@@ -18,8 +18,8 @@ CONTENT = b"content"
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Proxy]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment), running_proxy(server.endpoint_url) as proxy:
+def proxy(server: EmbeddedStore) -> Iterator[S3Proxy]:
+    with running_proxy(server.endpoint_url) as proxy:
         open_store("s3://bucket", server.endpoint_url)[0].put_bytes("there", CONTENT)
         yield proxy
 

@@ -24,7 +24,6 @@ from edgepress.storage.dataset import fetch_dataset, store_dataset
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.checkpoint import Checkpoint
 from tests.faults.s3_proxy import Fault, Plan, S3Proxy, running_proxy
-from tests.unit.store_environment import only
 
 SOME_DIGEST = digest_bytes(b"some")
 
@@ -53,8 +52,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> DatasetDirectory:
 
 
 @pytest.fixture(scope="module")
-def proxy(tmp_path_factory: pytest.TempPathFactory, dataset: DatasetDirectory) -> Iterator[S3Proxy]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment), running_proxy(server.endpoint_url) as proxy:
+def proxy(server: EmbeddedStore, dataset: DatasetDirectory) -> Iterator[S3Proxy]:
+    with running_proxy(server.endpoint_url) as proxy:
         store, _ = open_store("s3://bucket")
         store.put_bytes("there", b"content")
         store_dataset(dataset, "s3://bucket/datasets")

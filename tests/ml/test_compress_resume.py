@@ -20,10 +20,8 @@ from edgepress.contracts.training import TrainSettings
 from edgepress.models.keras import keras
 from edgepress.models.kernels import distinct_values_by_layer, kernels
 from edgepress.models.storage import load_model
-from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.checkpoint import Checkpoint, TrainingState
 from tests.ml.tiny_candidates import convolutional, write_baseline, write_digits
-from tests.unit.store_environment import only
 
 pytestmark = pytest.mark.filterwarnings("default")  # TensorFlow's own warnings are not ours to fix
 
@@ -42,6 +40,9 @@ STAGES: dict[StageName, Callable[..., None]] = {
     "quantize": lambda **paths: quantize(settings=QuantizeSettings(granularity="per_tensor", train=training()), **paths),
 }
 
+EARLIER: dict[StageName, StageName] = {"cluster": "prune", "quantize": "cluster"}
+"""The stage whose candidate another begins with; the others begin with the baseline."""
+
 
 class Chain:
     """A baseline, and the candidates that its stages start from: pruned weights for cluster, pruned and clustered ones for quantize."""
@@ -55,16 +56,13 @@ class Chain:
     def baseline(self) -> Path:
         return write_baseline(self._place / "baseline", open_dataset(self.dataset), convolutional, epochs=5)
 
-    @cached_property
-    def pruned(self) -> Path:
-        return self.made("prune", self.baseline, self._place / "pruned")
-
-    @cached_property
-    def clustered(self) -> Path:
-        return self.made("cluster", self.pruned, self._place / "clustered")
-
     def before(self, stage: StageName) -> Path:
-        return {"distill": self.baseline, "prune": self.baseline}.get(stage) or (self.pruned if stage == "cluster" else self.clustered)
+        return self.whole(EARLIER[stage]) if stage in EARLIER else self.baseline
+
+    def whole(self, stage: StageName) -> Path:
+        """What the stage leaves when nothing interrupts it."""
+        output = self._place / stage
+        return output if output.exists() else self.made(stage, self.before(stage), output)
 
     def made(self, stage: StageName, candidate: Path, output: Path, state: str = "") -> Path:
         keras.backend.clear_session()  # layers are named as in a process of their own
@@ -114,10 +112,10 @@ def differences(one: Path, other: Path) -> list[float]:
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_a_stage_that_was_ended_goes_on(chain: Chain, stage: StageName, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, state = chain.before(stage), tmp_path / "state"
-    whole = chain.made(stage, before, tmp_path / "whole")
+    whole = chain.whole(stage)
     with ended_after(2):
         chain.made(stage, before, tmp_path / "out", str(state))
-    assert [path.name for path in tmp_path.iterdir() if path.name not in ("whole", "state")] == []
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
     capsys.readouterr()
 
     resumed = chain.made(stage, before, tmp_path / "out", str(state))
@@ -153,22 +151,16 @@ def test_the_state_of_another_candidate_is_not_taken(chain: Chain, tmp_path: Pat
     assert "epoch 1/4" in printed
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server:
-        yield server
-
-
+@pytest.mark.usefixtures("server")
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_an_attempt_after_a_whole_training_in_a_pod_ends_at_once_with_the_same_model(
-    chain: Chain, stage: StageName, tmp_path: Path, capsys: pytest.CaptureFixture[str], server: EmbeddedStore
+    chain: Chain, stage: StageName, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As when the first one's output could not be uploaded after its step had ended."""
     before = chain.before(stage)
-    with only(server.environment):
-        first = chain.made(stage, before, tmp_path / "first", f"s3://bucket/state/all/{stage}")
-        capsys.readouterr()
-        second = chain.made(stage, before, tmp_path / "second", f"s3://bucket/state/all/{stage}")
+    first = chain.made(stage, before, tmp_path / "first", f"s3://bucket/state/all/{stage}")
+    capsys.readouterr()
+    second = chain.made(stage, before, tmp_path / "second", f"s3://bucket/state/all/{stage}")
     assert capsys.readouterr().out == f"going on after epoch {EPOCHS}\n"
     assert record(second, stage).facts == record(first, stage).facts
     assert record(second, stage).curves == record(first, stage).curves

@@ -17,7 +17,6 @@ from edgepress.errors import IntegrityError, ModelError
 from edgepress.models.adopt import adopt_model, known_classes
 from edgepress.models.keras import keras, set_seed, tf
 from edgepress.storage import open_store
-from edgepress.storage.embedded import EmbeddedStore
 from tests.ml.tiny_candidates import describe
 
 IMAGE = describe((InputSpec(name="image", shape=(6, 6, 1), dtype="float32"),), 4)
@@ -59,21 +58,18 @@ def test_an_adopted_model_predicts_as_before(trained: keras.Model, tmp_path: Pat
     assert adopted.optimizer is None
 
 
-def test_models_are_adopted_from_an_object_store(trained: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with EmbeddedStore(tmp_path / "store") as server:
-        for name, value in server.environment.items():
-            monkeypatch.setenv(name, value)
-        store, _ = open_store("s3://models", server.endpoint_url)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", server.endpoint_url)
-        for name in ("model.h5", "saved_model"):
-            path = save(trained, tmp_path / name)
-            for file in [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]:
-                store.put_file(f"mine/{file.relative_to(tmp_path).as_posix()}", file)
-            adopted = adopt_model(f"s3://models/mine/{name}", digest_of(path), IMAGE)
-            for one, other in zip(adopted.get_weights(), trained.get_weights(), strict=True):
-                np.testing.assert_array_equal(one, other)
-        with pytest.raises(ModelError, match=r"s3://models/absent\.h5: there is no such object in .*, and nothing below it"):
-            adopt_model("s3://models/absent.h5", "", IMAGE)
+@pytest.mark.usefixtures("server")
+def test_models_are_adopted_from_an_object_store(trained: keras.Model, tmp_path: Path) -> None:
+    store, _ = open_store("s3://models")
+    for name in ("model.h5", "saved_model"):
+        path = save(trained, tmp_path / name)
+        for file in [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]:
+            store.put_file(f"mine/{file.relative_to(tmp_path).as_posix()}", file)
+        adopted = adopt_model(f"s3://models/mine/{name}", digest_of(path), IMAGE)
+        for one, other in zip(adopted.get_weights(), trained.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+    with pytest.raises(ModelError, match=r"s3://models/absent\.h5: there is no such object in .*, and nothing below it"):
+        adopt_model("s3://models/absent.h5", "", IMAGE)
 
 
 def test_a_model_that_changed_is_refused(trained: keras.Model, tmp_path: Path) -> None:

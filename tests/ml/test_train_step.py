@@ -12,10 +12,8 @@ from edgepress.contracts.training import TrainSettings
 from edgepress.device.digest import digest_bytes, digest_file
 from edgepress.errors import EdgePressError, IntegrityError, ModelError, StageError
 from edgepress.models.storage import load_model
-from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.step import train
 from tests.ml.tiny_candidates import dense, write_digits
-from tests.unit.store_environment import only
 
 QUICK = TrainSettings(epochs=2, batch_size=64, learning_rate=5e-3)
 MODULE = """
@@ -57,15 +55,15 @@ def test_a_builtin_model_is_trained(digits: DatasetDirectory, tmp_path: Path) ->
     assert any((tmp_path / "state" / "tensorboard").iterdir())
 
 
+@pytest.mark.usefixtures("server")
 def test_an_attempt_after_a_whole_training_in_a_pod_ends_at_once_with_the_same_model(
     digits: DatasetDirectory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As when the first one's output could not be uploaded after its step had ended."""
     settings = BaselineSettings(model="mlp", params={"hidden": [16]}, train=QUICK)
-    with EmbeddedStore(tmp_path / "store") as server, only(server.environment):
-        for attempt in ("first", "second"):
-            output = tmp_path / attempt
-            train(recipe="baseline", settings=settings, dataset=digits.path, output=output, state="s3://bucket/state/baseline/train")
+    for attempt in ("first", "second"):
+        output = tmp_path / attempt
+        train(recipe="baseline", settings=settings, dataset=digits.path, output=output, state="s3://bucket/state/baseline/train")
     assert capsys.readouterr().out.partition("going on after epoch 2\n")[2] == ""
     first, second = (read_candidate(tmp_path / attempt).stage("train") for attempt in ("first", "second"))
     assert first is not None

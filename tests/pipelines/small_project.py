@@ -14,6 +14,7 @@ import yaml
 from sklearn.datasets import load_digits
 
 from tests.pipelines.foreground import heed_interrupts
+from tests.pipelines.replay import RECORDINGS_VARIABLE, forbid_tensorflow, replay_steps
 
 REPOSITORY = Path(__file__).parents[2]
 SOURCE_ROOTS = ("components", "pipelines")
@@ -37,6 +38,7 @@ class SmallProject:
 
     folder: Path
     config: dict[str, Any] = field(default_factory=dict)
+    search_path: list[Path] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.config = {
@@ -50,6 +52,7 @@ class SmallProject:
         }
         self.write_data(brightness=1.0)
         self.temporary.mkdir()
+        self.search_path = [*(self.folder / "code" / root for root in SOURCE_ROOTS), REPOSITORY]
         for root in SOURCE_ROOTS:
             shutil.copytree(REPOSITORY / root, self.folder / "code" / root, ignore=shutil.ignore_patterns("__pycache__"))
 
@@ -72,11 +75,19 @@ class SmallProject:
         """A source file of this project's own copy, e.g. ``components/edgepress/convert/step.py``."""
         return self.folder / "code" / path
 
+    def record(self) -> None:
+        """Have the next run keep what its steps compute with TensorFlow."""
+        replay_steps(self.folder / "code" / "components")
+
+    def replay(self) -> None:
+        """Have every later run repeat what was kept, without TensorFlow."""
+        self.search_path.insert(0, forbid_tensorflow(self.folder / "without-tensorflow"))
+
     def start(self, *options: str, environment: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start ``edgepress run``; in a session of its own, as a terminal's foreground job is."""
         path = self.folder / "config.yaml"
         path.write_text(yaml.safe_dump(self.config))
-        code = os.pathsep.join(str(self.folder / "code" / root) for root in SOURCE_ROOTS)
+        search_path = os.pathsep.join(map(str, self.search_path))
         return subprocess.Popen(
             [sys.executable, "-m", "edgepress_pipelines", "run", str(path), "--workdir", str(self.workdir), "--plain", *options],
             stdout=subprocess.PIPE,
@@ -84,7 +95,14 @@ class SmallProject:
             text=True,
             start_new_session=True,
             preexec_fn=heed_interrupts,
-            env={**os.environ, "PYTHONPATH": code, "CUDA_VISIBLE_DEVICES": "", "TMPDIR": str(self.temporary), **(environment or {})},
+            env={
+                **os.environ,
+                "PYTHONPATH": search_path,
+                "CUDA_VISIBLE_DEVICES": "",
+                "TMPDIR": str(self.temporary),
+                RECORDINGS_VARIABLE: str(self.folder / "recordings"),
+                **(environment or {}),
+            },
         )
 
     def run(self, *options: str, environment: dict[str, str] | None = None, timeout_s: float = 280) -> "FinishedRun":

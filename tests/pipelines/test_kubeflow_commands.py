@@ -28,15 +28,13 @@ from tests.kfp_api.server import Door, KfpServer, running_kfp
 from tests.pipelines.cluster_configs import EXAMPLE_LOCK
 from tests.pipelines.cluster_project import PUBLISHED_URI, STORAGE, RunOnCluster, connect, package_of, read_config, write_config
 from tests.pipelines.foreground import heed_interrupts
-from tests.unit import store_environment
 
 EDGEPRESS = (sys.executable, "-m", "edgepress_pipelines")
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as running, store_environment.only(running.environment):
-        yield running.environment
+@pytest.fixture
+def store(server: EmbeddedStore) -> dict[str, str]:
+    return server.environment
 
 
 @pytest.fixture

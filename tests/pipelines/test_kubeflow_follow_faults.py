@@ -130,12 +130,11 @@ class Outage(Plan):
         return "not sent" if dropped else "none"
 
 
-def test_a_store_that_restarts_when_the_run_has_ended_is_waited_for(tmp_path: Path) -> None:
-    with running_kfp() as kfp, EmbeddedStore(tmp_path / "store") as store, running_proxy(store.endpoint_url) as proxy:
-        with only(store.environment):
-            open_store("s3://runs-bucket")  # makes the bucket
+def test_a_store_that_restarts_when_the_run_has_ended_is_waited_for(server: EmbeddedStore, tmp_path: Path) -> None:
+    with running_kfp() as kfp, running_proxy(server.endpoint_url) as proxy:
+        open_store("s3://runs-bucket")  # makes the bucket
         proxy.plan = outage = Outage()
-        with only({**store.environment, "AWS_ENDPOINT_URL_S3": proxy.endpoint_url}):
+        with only({**server.environment, "AWS_ENDPOINT_URL_S3": proxy.endpoint_url}):
             submitted = submit(kfp, tmp_path, "s3://runs-bucket/edgepress")
 
             def fall_silent() -> None:

@@ -1,4 +1,7 @@
-"""`edgepress trigger` as users and clusters run it: a real process, a real object store, real HTTP, and the stand-in for KFP."""
+"""`edgepress trigger` as users and clusters run it, against a real object store, over real HTTP, with the stand-in for KFP.
+
+What listens, and what happens in several processes at once, runs as processes; single checks in this one, which is quicker.
+"""
 
 import json
 import os
@@ -15,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from edgepress.contracts.last_verdict import LastVerdict, last_verdict_key
 from edgepress.observe.metrics_push import PUSHGATEWAY_VARIABLE
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
+from edgepress_pipelines.cli import app
 from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.kubeflow.compile import compile_pipeline
 from edgepress_pipelines.kubeflow.image_lock import read_image_lock
@@ -29,7 +34,6 @@ from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.foreground import heed_interrupts
 from tests.unit.broken_servers import answering_server
 from tests.unit.running_receiver import TOKEN, payload, post, request
-from tests.unit.store_environment import only
 
 WAIT_S = 120.0
 CONFIG = """
@@ -49,14 +53,8 @@ def kfp() -> Iterator[KfpServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
-
-
 @pytest.fixture
-def project(store: EmbeddedStore, tmp_path: Path) -> Path:
+def project(server: EmbeddedStore, tmp_path: Path) -> Path:
     """A project whose last verdict is of what it is computed from now."""
     (tmp_path / "config.yaml").write_text(CONFIG)
     images = [
@@ -80,9 +78,17 @@ def judge(project: Path, run_id: str = "run-1") -> None:
     open_store("s3://edgepress/runs")[0].put_bytes(f"runs/{last_verdict_key('pets')}", record.model_dump_json().encode())
 
 
+def arguments(project: Path, kfp: KfpServer, *options: str) -> list[str]:
+    return ["trigger", str(project / "config.yaml"), "--host", kfp.url, "--image-lock", str(project / "lock.yaml"), *options]
+
+
 def command(project: Path, kfp: KfpServer, *options: str) -> list[str]:
-    edgepress = [sys.executable, "-m", "edgepress_pipelines", "trigger", str(project / "config.yaml")]
-    return [*edgepress, "--host", kfp.url, "--image-lock", str(project / "lock.yaml"), *options]
+    return [sys.executable, "-m", "edgepress_pipelines", *arguments(project, kfp, *options)]
+
+
+def check(project: Path, kfp: KfpServer, *options: str) -> Result:
+    """One check, in this process."""
+    return CliRunner().invoke(app, arguments(project, kfp, *options))
 
 
 class ReceiverProcess:
@@ -164,9 +170,12 @@ def test_one_check_says_what_it_found(project: Path, kfp: KfpServer) -> None:
         (("--listen", "192.0.2.1:80", "--receiver-token-file", "token"), "--listen 192.0.2.1:80: cannot be listened on"),
     ],
 )
-def test_every_mistake_is_one_line(project: Path, kfp: KfpServer, options: tuple[str, ...], expected: str) -> None:
-    done = subprocess.run(command(project, kfp, *options), capture_output=True, text=True, check=False, timeout=WAIT_S, cwd=project)
-    assert (done.returncode, done.stdout) == (2, "")
+def test_every_mistake_is_one_line(
+    project: Path, kfp: KfpServer, options: tuple[str, ...], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    done = check(project, kfp, *options)
+    assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith(f"edgepress: error: {expected}")
     assert done.stderr.count("\n") == 1
 
@@ -232,7 +241,7 @@ def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer, mon
     open_store("s3://data/x")[0].put_bytes("x/dog/3.png", b"dog")
     with answering_server(200) as gateway:
         monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
-        assert subprocess.run(command(project, kfp), capture_output=True, check=False, timeout=WAIT_S).returncode == 0
+        assert check(project, kfp).exit_code == 0
     assert len(gateway.seen) == 1
     run = kfp.only_run()
     for number in (1, 2):  # two more with the same parameters, which somebody submitted
@@ -241,15 +250,15 @@ def test_a_change_whose_runs_fail_is_given_up(project: Path, kfp: KfpServer, mon
         kfp.state.set_state(run_id, "FAILED")
     with answering_server(200) as gateway:
         monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url)
-        given_up = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
+        given_up = check(project, kfp)
     assert gateway.seen == [], "a run is due and none was started: that is no success"
-    assert (given_up.returncode, given_up.stdout, len(kfp.state.runs)) == (1, "", 3)
+    assert (given_up.exit_code, given_up.stdout, len(kfp.state.runs)) == (1, "", 3)
     assert given_up.stderr.startswith(
         "edgepress: error: no run was started: the last 3 runs on the same data, code and configuration failed"
     )
     monkeypatch.delenv(PUSHGATEWAY_VARIABLE)
-    forced = subprocess.run(command(project, kfp, "--force"), capture_output=True, text=True, check=False, timeout=WAIT_S)
-    assert (forced.returncode, len(kfp.state.runs)) == (0, 4)
+    forced = check(project, kfp, "--force")
+    assert (forced.exit_code, len(kfp.state.runs)) == (0, 4)
 
 
 def test_events_are_about_the_configuration_as_it_is_now(project: Path, kfp: KfpServer) -> None:
@@ -265,16 +274,15 @@ def test_events_are_about_the_configuration_as_it_is_now(project: Path, kfp: Kfp
 
 def test_what_is_not_checked_before_a_start_is_said(project: Path, kfp: KfpServer) -> None:
     open_store("s3://data/x")[0].put_bytes("x/dog/4.png", b"dog")
-    done = subprocess.run(command(project, kfp), capture_output=True, text=True, check=False, timeout=WAIT_S)
-    assert (done.returncode, done.stdout.startswith("started run ")) == (0, True)
+    done = check(project, kfp)
+    assert (done.exit_code, done.stdout.startswith("started run ")) == (0, True)
     assert done.stderr.count("\n") == 1
     assert "Secret edgepress-s3 in namespace kubeflow" in done.stderr
-    forced = command(project, kfp, "--force", "--set", "dataset.seed=1", "--kube-context", "nowhere")
-    refused = subprocess.run(forced, capture_output=True, text=True, check=False, timeout=WAIT_S)
-    assert (refused.returncode, refused.stdout, len(kfp.state.runs)) == (2, "", 1)
+    refused = check(project, kfp, "--force", "--set", "dataset.seed=1", "--kube-context", "nowhere")
+    assert (refused.exit_code, refused.stdout, len(kfp.state.runs)) == (2, "", 1)
     assert refused.stderr.startswith("edgepress: error: --kube-context nowhere")
-    quiet = [*command(project, kfp), "--set", "dataset.seed=2", "--no-cluster-check"]
-    assert subprocess.run(quiet, capture_output=True, text=True, check=False, timeout=WAIT_S).stderr == ""
+    quiet = check(project, kfp, "--set", "dataset.seed=2", "--no-cluster-check")
+    assert (quiet.exit_code, quiet.stderr) == (0, "")
 
 
 def test_a_check_under_way_is_finished(project: Path, kfp: KfpServer) -> None:

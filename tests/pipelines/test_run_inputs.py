@@ -1,6 +1,5 @@
 """What a run takes along: placed by its digest, once, the same in a folder and in an object store."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,12 @@ from edgepress.errors import ConfigError, StorageError
 from edgepress.models.source import copy_source, digest_source
 from edgepress.models.user_module import fetch_module
 from edgepress.storage import is_local, open_object, open_store
-from edgepress.storage.embedded import EmbeddedStore
 from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.flow.inputs import locate_inputs, place_inputs
 from tests.unit.store_environment import only
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs"
 MODULE = b"def build_model(input_shape, num_classes): ...\n"
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -1,7 +1,6 @@
 """Long settings: as files below what a run takes along, the same in a folder and in an object store; short ones stay readable."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,14 @@ from edgepress.contracts.stages import (
 from edgepress.contracts.training import TrainSettings
 from edgepress.errors import IntegrityError, StorageError
 from edgepress.storage import open_object, open_store
-from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.settings import MAX_INLINE_BYTES, read_settings
 from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.flow.inputs import place_inputs
 from edgepress_pipelines.flow.parameters import MAX_PARAMETER_BYTES, PipelineParameters, pipeline_parameters
-from tests.unit.store_environment import only
 
 CONFIGS = Path(__file__).parents[2] / "pipelines" / "edgepress_pipelines" / "configs"
 LAYERS = tuple(f"block_{number}_depthwise" for number in range(300))
 TRAIN = TrainSettings(epochs=123_456, learning_rate=1.2345678e-4, early_stopping_patience=123, class_weights="balanced", seed=123_456_789)
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
 
 
 @pytest.fixture(params=["folder", "s3"])

@@ -3,7 +3,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from edgepress.device.digest import digest_bytes
 from edgepress.errors import InputError, IntegrityError
 from edgepress.gate.ledger import count_uses, record_use
 from edgepress.storage import join_key, open_store
-from edgepress.storage.embedded import EmbeddedStore
-from tests.unit.store_environment import only
 
 SPLIT = digest_bytes(b"split")
 MODEL = digest_bytes(b"model")
@@ -27,12 +24,6 @@ for index in range(times):
     uses = record_use(ledger, sys.argv[4], run_id=f"{worker}-{index}", nominee_digest=sys.argv[5], unix_time_s=1.0)
     print(uses, flush=True)
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Sources at s3://, read from a real S3 server."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +10,8 @@ from edgepress.contracts.config import DatasetSettings
 from edgepress.errors import DataError, StorageError
 from edgepress.ingest.step import IngestResult, ingest
 from edgepress.storage import open_store
-from edgepress.storage.embedded import EmbeddedStore
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture(autouse=True)
-def credentials(server: EmbeddedStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in server.environment.items():
-        monkeypatch.setenv(name, value)
+pytestmark = pytest.mark.usefixtures("server")
 
 
 @pytest.fixture(scope="module")

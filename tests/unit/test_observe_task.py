@@ -6,7 +6,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,6 @@ from edgepress.observe.task_record import RECORD_TIMEOUT_S
 from edgepress.storage import ObjectStore, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from tests.unit.broken_servers import closed_port, swallowing_server
-from tests.unit.store_environment import only
 
 PROGRAM = """
 import ctypes, sys, time
@@ -74,19 +73,12 @@ def took_s(finished: "subprocess.CompletedProcess[str]") -> float:
     return float(line.split()[-1])
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as embedded:
-        yield embedded
-
-
 @pytest.fixture
-def bucket(store: EmbeddedStore, request: pytest.FixtureRequest) -> Iterator[tuple[str, ObjectStore, dict[str, str]]]:
+def bucket(server: EmbeddedStore, request: pytest.FixtureRequest) -> tuple[str, ObjectStore, dict[str, str]]:
     """The URI of a bucket for this test, the bucket itself, and a pod's environment to use it with."""
     uri = f"s3://{request.node.name.replace('_', '-').partition('[')[0][:40].strip('-')}/a/prefix"
-    with only(store.environment):
-        opened, _ = open_store(uri)
-        yield uri, opened, {**store.environment, "EDGEPRESS_RUN_ID": RUN_ID}
+    opened, _ = open_store(uri)
+    return uri, opened, {**server.environment, "EDGEPRESS_RUN_ID": RUN_ID}
 
 
 def test_on_a_cluster_events_and_log_are_in_the_store(bucket: tuple[str, ObjectStore, dict[str, str]]) -> None:

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +19,7 @@ from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.source_digest import digest_in_place
 from tests.unit.store_environment import only
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as store:
-        yield store
-
-
-@pytest.fixture(autouse=True)
-def environment(server: EmbeddedStore) -> Iterator[None]:
-    with only(server.environment):
-        yield
+pytestmark = pytest.mark.usefixtures("server")
 
 
 @pytest.fixture

@@ -5,14 +5,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
-from tests.unit.store_environment import only
 
 URI = "s3://edgepress/runs"
 
@@ -32,12 +30,6 @@ with hold_lease(store, prefix + "/leases", doing="publishing", lease_s=lease_s):
     time.sleep(hold_s)
     store.delete("inside")
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
 
 
 @pytest.fixture(autouse=True)

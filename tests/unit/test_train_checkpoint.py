@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from edgepress.errors import IntegrityError, StorageError
-from edgepress.storage.embedded import EmbeddedStore
 from edgepress.train.checkpoint import Checkpoint, TrainingState, discard_states, training_key
 from tests.unit.store_environment import only
 
@@ -110,12 +109,12 @@ def test_a_finished_step_empties_its_folder_of_states_and_of_nothing_else(tmp_pa
     assert losses(checkpoint(tmp_path / "next", "of a stage below").load()) == [0.5]
 
 
-def test_in_an_object_store_a_finished_step_leaves_its_state(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("server")
+def test_in_an_object_store_a_finished_step_leaves_its_state() -> None:
     """Its output leaves the pod only when the step has ended; the attempt after one that failed in this finds the whole training."""
-    with EmbeddedStore(tmp_path / "store") as store, only(store.environment):
-        checkpoint("s3://bucket/state").save(state())
-        discard_states("s3://bucket/state")
-        assert losses(checkpoint("s3://bucket/state").load()) == [0.5]
+    checkpoint("s3://bucket/state").save(state())
+    discard_states("s3://bucket/state")
+    assert losses(checkpoint("s3://bucket/state").load()) == [0.5]
 
 
 def test_an_empty_place_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """The fingerprint of a run: it changes with whatever can change a verdict, and with nothing else."""
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.source_digest import digest_in_place
 from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.trigger.fingerprint import digest_dataset, take_fingerprint
-from tests.unit.store_environment import only
 
 CODE = f"sha256:{'1' * 64}"
 CONFIG = """
@@ -106,12 +104,6 @@ def test_the_parameter_is_read_back_as_it_was(project: Path) -> None:
     assert len(complete.as_parameter()) < 300
     for other in ("", "sha256:1", "{}", complete.as_parameter().replace("sha256", "md5")):
         assert Fingerprint.from_parameter(other) is None
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
-    with EmbeddedStore(tmp_path_factory.mktemp("store")) as server, only(server.environment):
-        yield server
 
 
 def test_objects_count_by_listing(server: EmbeddedStore) -> None:

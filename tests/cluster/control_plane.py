@@ -182,6 +182,7 @@ def _api_server_flags(folder: Path, credentials: Credentials, address: str, port
         f"--token-auth-file={credentials.tokens}",
         "--authorization-mode=Node,RBAC",
         "--anonymous-auth=false",
+        "--kubelet-preferred-address-types=InternalIP",  # no name server knows the name of the real node
         "--allow-privileged=true",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={credentials.service_account_public_key}",

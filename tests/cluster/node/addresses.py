@@ -3,7 +3,10 @@
 from tests.cluster.control_plane import SERVICE_RANGE
 
 NODE = "10.200.0.1"
-LINK = f"{NODE}/24"
+OUTSIDE = "10.200.0.2"
+"""Of the one machine outside the cluster."""
+PREFIX = 24
+"""Length of the network's prefix that both are in."""
 PODS = "10.244.0.0/24"
 SERVICES = SERVICE_RANGE
 DNS_SERVICE = "10.0.0.10"

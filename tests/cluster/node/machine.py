@@ -7,9 +7,11 @@ kernel's, and so it never writes one.
 import subprocess
 from pathlib import Path
 
-from tests.cluster.node.addresses import LINK, PODS, SERVICES
+from tests.cluster.node.addresses import NODE, OUTSIDE, PODS, PREFIX, SERVICES
 
 CGROUPS = Path("/sys/fs/cgroup")
+OUTSIDE_NETWORK = Path("/run/netns/outside")
+"""Where `ip` keeps the namespace of the machine outside, in the node's own mounts."""
 POLICY_QUEUE = 100
 """Number of the netfilter queue in which packets of pods wait for the policy engine's verdict; its default."""
 
@@ -33,8 +35,8 @@ _QUEUED = (
 
 
 def hierarchies() -> list[Path]:
-    """Where each hierarchy of cgroups (version 1) is mounted."""
-    return [path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink() and (path / "tasks").exists()]
+    """Where each hierarchy of cgroups is mounted, with version 1 and what may be beside it of version 2."""
+    return [path for path in CGROUPS.iterdir() if path.is_dir() and not path.is_symlink() and (path / "cgroup.procs").exists()]
 
 
 def make_mounts(folder: Path, cgroup: str) -> None:
@@ -69,11 +71,15 @@ def make_network() -> None:
     are made here by the older NFQUEUE; a packet that both send to the queue gets the same verdict twice.
     """
     _run("ip", "link", "set", "lo", "up")
-    # A veth pair, because not every kernel has `dummy` links.
-    _run("ip", "link", "add", "node0", "type", "veth", "peer", "name", "node1")
-    for name in ("node0", "node1"):
-        _run("ip", "link", "set", name, "up")
-    _run("ip", "address", "add", LINK, "dev", "node0")
+    # A veth pair, because not every kernel has `dummy` links; at its other end is the world outside.
+    _run("ip", "netns", "add", OUTSIDE_NETWORK.name)
+    _run("ip", "link", "add", "node0", "type", "veth", "peer", "name", "outside0", "netns", OUTSIDE_NETWORK.name)
+    _run("ip", "address", "add", f"{NODE}/{PREFIX}", "dev", "node0")
+    _run("ip", "link", "set", "node0", "up")
+    outside = ("ip", "-netns", OUTSIDE_NETWORK.name)
+    _run(*outside, "address", "add", f"{OUTSIDE}/{PREFIX}", "dev", "outside0")
+    _run(*outside, "link", "set", "outside0", "up")
+    _run(*outside, "route", "add", "default", "via", NODE)
     _run("ip", "route", "add", SERVICES, "dev", "node0")  # until kube-proxy has rewritten its destination
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
     for rule in _QUEUED:

@@ -27,7 +27,7 @@ from tests.cluster.credentials import ADMIN, credentials_in
 from tests.cluster.kubernetes_api import KubernetesApi, Manifest
 from tests.cluster.node.configuration import PLUGINS
 from tests.cluster.node.inside import Order
-from tests.cluster.node.machine import hierarchies
+from tests.cluster.node.machine import OUTSIDE_NETWORK, hierarchies
 from tests.cluster.processes import PATH, Server
 
 ROOT = Path(__file__).parents[3]
@@ -69,13 +69,19 @@ class RealNode:
     @contextmanager
     def network(self) -> Iterator[None]:
         """Have this thread, and what it starts, in the node's network. A socket stays where it was made."""
-        with _in_network_of(self.pid):
+        with _in_network(Path(f"/proc/{self.pid}/ns/net")):
+            yield
+
+    @contextmanager
+    def network_outside(self) -> Iterator[None]:
+        """Have this thread on the machine outside the cluster."""
+        with _in_network(Path(f"/proc/{self.pid}/root") / OUTSIDE_NETWORK.relative_to("/")):
             yield
 
     @contextmanager
     def network_of(self, pod: Manifest) -> Iterator[None]:
         """Have this thread in the network of a running pod: what it connects to, it connects to from the pod's address."""
-        with _in_network_of(self._process_of(pod)):
+        with _in_network(Path(f"/proc/{self._process_of(pod)}/ns/net")):
             yield
 
     def _process_of(self, pod: Manifest) -> int:
@@ -140,17 +146,17 @@ def running_node(
 
 
 @contextmanager
-def _in_network_of(pid: int) -> Iterator[None]:
+def _in_network(namespace: Path) -> Iterator[None]:
     """setns(2) for this thread, and back."""
     libc = ctypes.CDLL(None, use_errno=True)
 
-    def enter(namespace: int) -> None:
-        if libc.setns(namespace, _CLONE_NEWNET):
+    def enter(descriptor: int) -> None:
+        if libc.setns(descriptor, _CLONE_NEWNET):
             raise OSError(ctypes.get_errno(), "setns")
 
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     try:
-        there = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+        there = os.open(namespace, os.O_RDONLY)
         try:
             enter(there)
         finally:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.cluster.kubernetes_api import KubernetesApi, Manifest
@@ -58,6 +59,16 @@ class LocalInstallation:
     def address_of(self, service: str, namespace: str = NAMESPACE) -> str:
         """The address of a Service."""
         return str(self.api.request("GET", f"/api/v1/namespaces/{namespace}/services/{service}").body["spec"]["clusterIP"])
+
+    def store(self) -> Any:
+        """A client of the object store, through its Service."""
+        return boto3.client(
+            "s3",
+            endpoint_url=f"http://{self.address_of('edgepress-seaweedfs')}:8333",
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret_key,
+            region_name="us-east-1",
+        )
 
 
 class ReviewedTokens(dict[str, frozenset[str]]):

@@ -5,7 +5,6 @@ Only what is trained and asked of it is smaller than in the overlay's configurat
 
 import json
 
-import boto3
 import yaml
 
 from tests.cluster.node.compiled_tasks import CompiledRun
@@ -44,7 +43,7 @@ def test_a_run_of_real_containers_ends_in_a_release(node: NodeUnderTest, install
     published = run.run("release", verdict=verdict, nominee=chosen["nominee"], dataset=data).parameters["Output"]
 
     bucket, _, prefix = published.removeprefix("s3://").partition("/")
-    keys = {item["Key"] for item in store_of(installed_locally).list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]}
+    keys = {item["Key"] for item in installed_locally.store().list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]}
     assert {key.rpartition("/")[2] for key in keys} >= {"model.tflite", "verdict.json"}
 
 
@@ -55,14 +54,4 @@ def first_run(installed: LocalInstallation) -> CompiledRun:
     spec, pods = yaml.safe_load_all(uploaded)
     return CompiledRun(
         installed.api, spec, pods, run["run_id"], run["runtime_config"]["parameters"], RUNS, TASK_CLAIM, installed.artifacts
-    )
-
-
-def store_of(installed: LocalInstallation) -> "boto3.client":
-    return boto3.client(
-        "s3",
-        endpoint_url=f"http://{installed.address_of('edgepress-seaweedfs')}:8333",
-        aws_access_key_id=installed.access_key,
-        aws_secret_access_key=installed.secret_key,
-        region_name="us-east-1",
     )

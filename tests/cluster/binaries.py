@@ -1,11 +1,10 @@
-"""The programs of a Kubernetes control plane, built from the Go module proxy at the versions of ``controlplane/go.mod``.
+"""The programs of a Kubernetes cluster, built from the Go module proxy at the versions of ``controlplane/go.mod`` and ``policies/go.mod``.
 
-A program is built once for each content of go.mod and go.sum and each version of Go, and kept outside the repository:
+A program is built once for each content of its go.mod and go.sum and each version of Go, and kept outside the repository:
 
     ${XDG_CACHE_HOME:-~/.cache}/edgepress/controlplane/<digest>/<program>
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -13,19 +12,27 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from tests.kept_files import kept_folder, locked
+
 MODULE = Path(__file__).parent / "controlplane"
+_POLICIES = Path(__file__).parent / "policies"
+"""Of a program that does not build with the versions of Kubernetes' own dependencies."""
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver",
     "kube-controller-manager": "k8s.io/kubernetes/cmd/kube-controller-manager",
     "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+    "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+    "kube-network-policies": "sigs.k8s.io/kube-network-policies/cmd",
     "kustomize": "sigs.k8s.io/kustomize/kustomize/v5",
     "kwok": "sigs.k8s.io/kwok/cmd/kwok",
 }
+_MODULES = {"kube-network-policies": _POLICIES}
+"""Programs that are not of ``MODULE``."""
 BUILD_FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false")
 _OUTPUT_LINES = 15
 _REASON_LENGTH = 400
@@ -42,7 +49,7 @@ class BuildError(Exception):
 def find_or_build(names: Iterable[str], report: Callable[[str], None] = lambda _: None) -> dict[str, Path]:
     """Paths of programs, keyed like ``PACKAGES``.
 
-    All of them take about 11 minutes of processor time where Go has compiled nothing yet; kustomize alone takes one.
+    All of them take about 14 minutes of processor time where Go has compiled nothing yet; kustomize alone takes one.
 
     Args:
         names: keys of ``PACKAGES``.
@@ -53,17 +60,26 @@ def find_or_build(names: Iterable[str], report: Callable[[str], None] = lambda _
         BuildError: the source is here and does not build.
     """
     wanted = list(names)
-    go_version = _go_version(MODULE)
-    folder = _cache() / _digest(go_version)
+    found = {}
+    for module in (MODULE, _POLICIES):
+        found |= _find_or_build(module, [name for name in wanted if _MODULES.get(name, MODULE) == module], report)
+    return {name: found[name] for name in wanted}
+
+
+def _find_or_build(module: Path, names: list[str], report: Callable[[str], None]) -> dict[str, Path]:
+    if not names:
+        return {}
+    go_version = _go_version(module)
+    folder = kept_folder("controlplane") / _digest(module, go_version)
     folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder / "lock"):
-        missing = [name for name in wanted if not (folder / name).exists()]
+    with locked(folder / "lock"):
+        missing = [name for name in names if not (folder / name).exists()]
         if missing:
             report(f"Building {', '.join(missing)} with {go_version}: some minutes, once. They are kept in {folder}.")
-            _fetch([PACKAGES[name] for name in missing])
+            _fetch(module, [PACKAGES[name] for name in missing])
             for name in missing:
-                _build(name, folder)
-    return {name: folder / name for name in wanted}
+                _build(module, name, folder)
+    return {name: folder / name for name in names}
 
 
 def downloaded(module: Path, requirement: str) -> Path:
@@ -92,21 +108,21 @@ def kubernetes_version() -> str:
     return required[1]
 
 
-def _fetch(packages: Iterable[str]) -> None:
+def _fetch(module: Path, packages: Iterable[str]) -> None:
     """Have the source of packages and of all that they import; on its own, because without a network this is what fails."""
-    listed = _go(MODULE, "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", *packages)
+    listed = _go(module, "list", "-mod=readonly", "-deps", "-f", "{{.ImportPath}}", *packages)
     if listed.returncode != 0:
-        raise UnavailableError(_not_served(MODULE, listed.stderr))
+        raise UnavailableError(_not_served(module, listed.stderr))
 
 
 def _not_served(module: Path, words: str) -> str:
     return f"Go's module proxy does not serve what {module.name}/go.mod requires: {' '.join(words.split())[-_REASON_LENGTH:]}"
 
 
-def _build(name: str, folder: Path) -> None:
+def _build(module: Path, name: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder) as staging:
         built = Path(staging) / name
-        result = _go(MODULE, "build", *BUILD_FLAGS, "-ldflags", _linker_flags(), "-o", str(built), PACKAGES[name])
+        result = _go(module, "build", *BUILD_FLAGS, "-ldflags", _linker_flags(), "-o", str(built), PACKAGES[name])
         if result.returncode != 0:
             raise BuildError(f"{name}: go build ended with code {result.returncode}:\n{_last_lines(result.stderr)}")
         built.replace(folder / name)
@@ -141,23 +157,11 @@ def _go(module: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def _digest(go_version: str) -> str:
-    parts = [(MODULE / "go.mod").read_text(), (MODULE / "go.sum").read_text(), go_version, *BUILD_FLAGS, _linker_flags()]
+def _digest(module: Path, go_version: str) -> str:
+    parts = [(module / "go.mod").read_text(), (module / "go.sum").read_text(), go_version, *BUILD_FLAGS, _linker_flags()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
-
-
-def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "edgepress" / "controlplane"
 
 
 def _last_lines(text: str) -> str:
     return "\n".join(text.strip().splitlines()[-_OUTPUT_LINES:])
 
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """One process builds, others wait for it. The kernel lets go of the lock when its holder dies."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -9,8 +9,10 @@ import pytest
 
 from tests.cluster.cluster import NOT_RUN, cluster
 from tests.cluster.installation import installation
+from tests.cluster.node.installed_locally import installed_locally
+from tests.cluster.node.node_under_test import node, started_node
 
-__all__ = ["cluster", "installation"]
+__all__ = ["cluster", "installation", "installed_locally", "node", "started_node"]
 
 TEST_TIMEOUT_S = 300
 

@@ -4,6 +4,7 @@ import datetime as dt
 import ipaddress
 import os
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,20 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LOOPBACK = "127.0.0.1"
 ADMIN = "admin"
+NODE = "edgepress-node"
+"""The name of the real node, where there is one."""
+NODE_USER = f"system:node:{NODE}"
+POLICY_ENGINE = "kube-network-policies"
 USERS = {
     ADMIN: "system:masters",
     "system:kube-controller-manager": "",
     "system:kube-scheduler": "",
     "kwok": "system:masters",
+    NODE_USER: "system:nodes",
+    "system:kube-proxy": "",
+    POLICY_ENGINE: "system:masters",
 }
-"""User name: its group. The other rights of the controller manager and the scheduler are those of Kubernetes' own RBAC policy."""
+"""User name: its group. The other rights of Kubernetes' own components are those of its own RBAC policy."""
 _LIFETIME = dt.timedelta(days=2)
 
 
@@ -32,7 +40,7 @@ class Credentials:
 
     Attributes:
         authority: certificate that the API server's own is signed with.
-        certificate, key: of the API server, for 127.0.0.1.
+        certificate, key: of the API server, for the addresses that it was made for.
         service_account_key, service_account_public_key: that ServiceAccount tokens are signed and checked with.
         tokens: kube-apiserver's static token file.
     """
@@ -47,21 +55,32 @@ class Credentials:
 
     def write_kubeconfig(self, user: str, server_url: str) -> Path:
         """A kubeconfig for one of ``USERS``; its one context is called ``edgepress-tests``."""
-        token = next(line.split(",")[0] for line in self.tokens.read_text().splitlines() if line.split(",")[1] == user)
         name = "edgepress-tests"
         config: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": name, "cluster": {"server": server_url, "certificate-authority": str(self.authority)}}],
-            "users": [{"name": user, "user": {"token": token}}],
+            "users": [{"name": user, "user": {"token": self.token_of(user)}}],
             "contexts": [{"name": name, "context": {"cluster": name, "user": user}}],
             "current-context": name,
         }
-        return _write(self.folder / f"{user.replace(':', '-')}.kubeconfig", yaml.safe_dump(config, sort_keys=False).encode())
+        return _write(self.kubeconfig_of(user), yaml.safe_dump(config, sort_keys=False).encode())
+
+    def kubeconfig_of(self, user: str) -> Path:
+        """Where ``write_kubeconfig`` puts one."""
+        return self.folder / f"{user.replace(':', '-')}.kubeconfig"
+
+    def token_of(self, user: str) -> str:
+        """What one of ``USERS`` presents."""
+        return next(line.split(",")[0] for line in self.tokens.read_text().splitlines() if line.split(",")[1] == user)
 
 
-def make_credentials(folder: Path) -> Credentials:
-    """Make everything below a new folder."""
+def make_credentials(folder: Path, addresses: Sequence[str] = (LOOPBACK,)) -> Credentials:
+    """Make everything below a new folder.
+
+    Args:
+        addresses: at which the API server is reached.
+    """
     folder.mkdir(mode=0o700)
     authority_key, key, service_account_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "edgepress-tests-authority")])
@@ -69,7 +88,8 @@ def make_credentials(folder: Path) -> Credentials:
         authority_key, hashes.SHA256()
     )
     server_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOOPBACK)), x509.DNSName("localhost")])
+    reached_as = [x509.IPAddress(ipaddress.ip_address(address)) for address in addresses]
+    names = x509.SubjectAlternativeName([*reached_as, x509.DNSName("localhost"), x509.DNSName("kubernetes.default.svc")])
     certificate = (
         _unsigned(server_name, authority_name, key.public_key(), authority_key.public_key(), is_authority=False)
         .add_extension(names, critical=False)
@@ -78,14 +98,26 @@ def make_credentials(folder: Path) -> Credentials:
     )
     lines = [f'{secrets.token_urlsafe(32)},{user},{user},"{group}"' for user, group in USERS.items()]
     public = service_account_key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    made = credentials_in(folder)
+    _write(made.authority, authority.public_bytes(serialization.Encoding.PEM))
+    _write(made.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+    _write(made.key, _private_pem(key))
+    _write(made.service_account_key, _private_pem(service_account_key))
+    _write(made.service_account_public_key, public)
+    _write(made.tokens, "\n".join(lines).encode())
+    return made
+
+
+def credentials_in(folder: Path) -> Credentials:
+    """What ``make_credentials`` made there."""
     return Credentials(
         folder=folder,
-        authority=_write(folder / "authority.crt", authority.public_bytes(serialization.Encoding.PEM)),
-        certificate=_write(folder / "apiserver.crt", certificate.public_bytes(serialization.Encoding.PEM)),
-        key=_write(folder / "apiserver.key", _private_pem(key)),
-        service_account_key=_write(folder / "service-account.key", _private_pem(service_account_key)),
-        service_account_public_key=_write(folder / "service-account.pub", public),
-        tokens=_write(folder / "tokens.csv", "\n".join(lines).encode()),
+        authority=folder / "authority.crt",
+        certificate=folder / "apiserver.crt",
+        key=folder / "apiserver.key",
+        service_account_key=folder / "service-account.key",
+        service_account_public_key=folder / "service-account.pub",
+        tokens=folder / "tokens.csv",
     )
 
 

@@ -93,6 +93,14 @@ class KubernetesApi:
         answered = json.loads(text) if text.startswith("{") else {"text": text}
         return Answer(answered, tuple(response.headers.getlist("Warning")))
 
+    def text(self, path: str) -> str:
+        """What a path gives that is no object, such as a container's log.
+
+        Raises:
+            ApiStatusError: the answer is not a success.
+        """
+        return self._send("GET", path, None, {}, "application/json", REQUEST_TIMEOUT_S).data.decode(errors="replace")
+
     def is_served(self, api_version: str, kind: str) -> bool:
         """Whether this server knows a kind."""
         return self._resource(api_version, kind) is not None

@@ -5,12 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 STOP_GRACE_S = 10.0
+PATH = f"{os.defpath}:/usr/sbin:/sbin"
 _PR_SET_PDEATHSIG = 1
 _LOG_LINES = 20
 
@@ -24,12 +25,24 @@ class Server:
         name: for messages.
         command: the program and its arguments.
         log: file for both output streams, overwritten.
+        environment: what it has beside PATH, HOME and TMPDIR.
+        stop_signal: that ends it; what is still there after STOP_GRACE_S is killed.
     """
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        stop_signal: signal.Signals = signal.SIGTERM,
+    ) -> None:
         self._name = name
         self._command = list(command)
         self._log = log
+        self._environment = environment or {}
+        self._stop_signal = stop_signal
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -37,7 +50,7 @@ class Server:
             self._process = subprocess.Popen(
                 self._command,
                 cwd=self._log.parent,
-                env={"PATH": os.defpath, "HOME": str(self._log.parent), "TMPDIR": str(self._log.parent)},
+                env={"PATH": PATH, "HOME": str(self._log.parent), "TMPDIR": str(self._log.parent), **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -50,7 +63,7 @@ class Server:
         process = self._process
         if process is None or process.poll() is not None:
             return
-        process.send_signal(signal.SIGTERM)
+        process.send_signal(self._stop_signal)
         try:
             process.wait(STOP_GRACE_S)
         except subprocess.TimeoutExpired:

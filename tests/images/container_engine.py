@@ -42,6 +42,10 @@ class ContainerEngine:
         assert archive.returncode == 0
         assert finished.returncode == 0, finished.stderr
 
+    def has(self, image: str) -> bool:
+        """Whether the storage holds an image."""
+        return subprocess.run(["podman", "image", "exists", image], env=self.environment, check=False).returncode == 0
+
     def inspect(self, image: str) -> dict[str, Any]:
         """What Podman knows of an image."""
         found: list[dict[str, Any]] = json.loads(self.podman("image", "inspect", image))

@@ -20,19 +20,37 @@ CONFIGURATION = """\
 version: 0.1
 log: {{level: warn}}
 storage:
-  filesystem: {{rootdirectory: {folder}/data}}
+  filesystem: {{rootdirectory: {data}}}
+  maintenance: {{readonly: {{enabled: {is_read_only}}}}}
 http: {{addr: {address}}}
 """
 
 
+def write_configuration(folder: Path, data: Path, address: str, *, is_read_only: bool = False) -> Path:
+    """The file for ``docker-registry serve``, written in ``folder``.
+
+    Args:
+        data: what the registry holds and keeps.
+        address: where it listens, by plain HTTP.
+        is_read_only: it takes nothing more.
+    """
+    path = folder / "registry.yml"
+    path.write_text(CONFIGURATION.format(data=data, address=address, is_read_only=str(is_read_only).lower()))
+    return path
+
+
 @contextmanager
-def running_registry(folder: Path) -> Iterator[str]:
-    """Run an empty registry; gives its address, e.g. ``127.0.0.1:40123``. It speaks HTTP and asks for no password."""
+def running_registry(folder: Path, data: Path | None = None) -> Iterator[str]:
+    """Run a registry; gives its address, e.g. ``127.0.0.1:40123``. It speaks HTTP and asks for no password.
+
+    Args:
+        folder: for its configuration and its log.
+        data: what it holds and keeps; None begins with nothing, in ``folder``.
+    """
     with socket.socket() as chosen:
         chosen.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{chosen.getsockname()[1]}"
-    configuration = folder / "registry.yml"
-    configuration.write_text(CONFIGURATION.format(folder=folder, address=address))
+    configuration = write_configuration(folder, data or folder / "data", address)
     with (folder / "registry.log").open("wb") as log:
         server = subprocess.Popen(["docker-registry", "serve", str(configuration)], stdout=log, stderr=log)
     try:

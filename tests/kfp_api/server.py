@@ -68,15 +68,17 @@ class KfpServer:
 
 
 @contextmanager
-def running_kfp(*, is_multi_user: bool = False, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[KfpServer]:
+def running_kfp(
+    *, is_multi_user: bool = False, address: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+) -> Iterator[KfpServer]:
     """Serve for as long as the context lasts."""
-    with ThreadingHTTPServer(("127.0.0.1", port), _Handler) as http:
+    with ThreadingHTTPServer((address, port), _Handler) as http:
         http.daemon_threads = True
         http.block_on_close = False  # a client that keeps its connection does not hold up a test
         if tls is not None:
             http.socket = tls.wrap_socket(http.socket, server_side=True)
         scheme = "http" if tls is None else "https"
-        kfp = KfpServer(url=f"{scheme}://127.0.0.1:{http.server_port}", state=State(is_multi_user=is_multi_user))
+        kfp = KfpServer(url=f"{scheme}://{address}:{http.server_port}", state=State(is_multi_user=is_multi_user))
         http.kfp = kfp  # type: ignore[attr-defined]
         thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()

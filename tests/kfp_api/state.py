@@ -25,6 +25,8 @@ class State:
 
     Attributes:
         is_multi_user: whether each user has a namespace.
+        specs: of each version: what it runs.
+        uploads: of each version: the file, in which the platform's part is too.
     """
 
     is_multi_user: bool = False
@@ -32,6 +34,7 @@ class State:
     pipelines: dict[str, dict[str, Any]] = field(default_factory=dict)
     versions: dict[str, dict[str, Any]] = field(default_factory=dict)
     specs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    uploads: dict[str, bytes] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     recurring_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -82,6 +85,7 @@ class State:
         made = {"pipeline_id": pipeline_id, "name": name, "display_name": name, "description": description, "pipeline_spec": told}
         version = self._add(self.versions, "pipeline_version_id", made)
         self.specs[version["pipeline_version_id"]] = spec
+        self.uploads[version["pipeline_version_id"]] = content
         return version
 
     def create_run(self, body: Any) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def build_pipeline(build: BuildSettings) -> GraphComponent:
             """A task whose result depends on its inputs and the code alone."""
             task = named(component, name, inputs)
             if build.code_digest is not None:
-                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digest(_step_of(component)))
+                task.set_env_variable(CODE_DIGEST_VARIABLE, build.code_digest(step_of(component)))
             return task.set_caching_options(True)
 
         def fresh(component: PythonComponent, name: str | None = None, /, **inputs: Any) -> dsl.PipelineTask:
@@ -191,6 +191,6 @@ def build_pipeline(build: BuildSettings) -> GraphComponent:
     return compress_and_release
 
 
-def _step_of(component: PythonComponent) -> str:
+def step_of(component: PythonComponent) -> str:
     """The module of a component's step, which is beside its declaration."""
     return f"{component.python_func.__module__.removesuffix('.component')}.step"

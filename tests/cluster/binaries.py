@@ -164,4 +164,3 @@ def _digest(module: Path, go_version: str) -> str:
 
 def _last_lines(text: str) -> str:
     return "\n".join(text.strip().splitlines()[-_OUTPUT_LINES:])
-

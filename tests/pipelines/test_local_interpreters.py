@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from kfp import dsl, local
 
-from edgepress_pipelines.compress_and_release import CACHED_STEPS, BuildSettings, build_pipeline
+from edgepress_pipelines.compress_and_release import BuildSettings, build_pipeline
 from edgepress_pipelines.local.interpreters import interpreters_of
 from edgepress_pipelines.local.preloaded_process import Preloaded, preloaded_interpreters
 
@@ -32,11 +32,11 @@ def two_tasks(module: str) -> str:
 
 
 def test_tasks_that_compute_share_an_interpreter_and_no_other_task_has_tensorflow() -> None:
-    pipeline = build_pipeline(BuildSettings(parallelism=1, run_id="r", code_digests=dict.fromkeys(CACHED_STEPS, "sha256:0")))
+    pipeline = build_pipeline(BuildSettings(parallelism=1, run_id="r", code_digest=lambda step: f"sha256:{step}"))
     others, computing = interpreters_of(pipeline)
     assert set(computing.functions) == {"train", "distill", "prune", "cluster", "quantize", "convert"}
     assert computing.when == "when-needed"
-    assert {"ingest", "locate", "evaluate", "benchmark", "judge", "report", "release"} < set(others.functions)
+    assert {"ingest", "pin_dataset", "evaluate", "benchmark", "judge", "report", "release"} < set(others.functions)
     assert not set(others.functions) & set(computing.functions)
     loaded = modules_after(others)
     assert not loaded & {"tensorflow", "tf_keras", "ai_edge_litert", "matplotlib", "kfp.compiler"}

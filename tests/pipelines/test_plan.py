@@ -136,8 +136,6 @@ def test_what_a_begun_task_follows_came_from_the_cache_unless_it_said_otherwise(
     assert told[0] == ("ingest", None, "started")
     assert set(told[1:-1]) == {
         ("train", "baseline", "cached"),
-        ("convert", "baseline", "cached"),
-        ("evaluate", "baseline", "cached"),
         *((stage, "pruned", "cached") for stage in ("distill", "prune", "cluster")),
     }
     assert told[-1] == ("quantize", "pruned", "started")

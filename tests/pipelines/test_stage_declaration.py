@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from edgepress.contracts.stages import STAGES
-from edgepress_pipelines.compress_and_release import CACHED_STEPS, declaration
+from edgepress_pipelines.compress_and_release import declaration, step_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,8 +62,9 @@ from pathlib import Path
 from edgepress.contracts.candidate import CandidateRecord, read_candidate, write_candidate
 from edgepress.contracts.config import PipelineConfig
 from edgepress.errors import ConfigError
-from edgepress_pipelines.compress_and_release import CACHED_STEPS
+from edgepress_pipelines.compress_and_release import declaration, step_of
 from edgepress_pipelines.flow.plan import plan_tasks
+from edgepress_pipelines.kubeflow.run_parameters import run_parameters
 from tests.pipelines.cluster_configs import cluster_config, compiled
 from tests.pipelines.compiled_pipeline import findings
 from tests.unit.test_compress_stage import write_manifest
@@ -71,9 +72,9 @@ from toy_room.step import soften
 
 place, digest = Path(sys.argv[1]), "sha256:" + "0" * 64
 config = cluster_config("digits", ["recipes.int8.soften.softness=3"])
-documents = compiled(config, place)
+documents = compiled(config)
 graph = documents[0]
-recipes = graph["root"]["inputDefinitions"]["parameters"]["recipes"]["defaultValue"]
+parameters = run_parameters(config)
 try:
     cluster_config("digits", ["recipes.pruned50-int8.soften.softness=3"])
     refused = None
@@ -86,11 +87,11 @@ soften(recipe="r", settings=settings, candidate=place / "before", dataset=place 
 print(json.dumps({
     "findings": findings(*documents),
     "loop": graph["components"]["comp-for-loop-1"]["dag"]["tasks"],
-    "items": {item["recipe"]: item["soften"] for item in recipes},
+    "items": {item["recipe"]: item["soften"] for item in parameters["recipes"]},
     "refused": refused,
     "schema": PipelineConfig.model_json_schema()["$defs"]["RecipeSettings"]["properties"]["soften"]["anyOf"],
-    "step": CACHED_STEPS["soften"],
-    "plan": [[task.task, task.applied] for task in plan_tasks(recipes) if task.recipe == "int8"],
+    "step": step_of(declaration(stages.STAGES["soften"])),
+    "plan": [[task.task, task.applied] for task in plan_tasks(graph, parameters) if task.recipe == "int8"],
     "trace": [[done.stage, done.settings, done.facts] for done in read_candidate(place / "after").trace],
 }))
 """
@@ -124,7 +125,7 @@ def test_the_compiled_pipeline_runs_it_in_its_place(followed: dict[str, Any]) ->
     producers = {
         name: task["inputs"]["artifacts"]["candidate"].get("taskOutputArtifact", {}).get("producerTask") for name, task in loop.items()
     }
-    assert (producers["soften"], producers["convert-2"], producers["evaluate"]) == ("quantize", "soften", "convert-2")
+    assert (producers["soften"], producers["convert-2"], producers["evaluate-2"]) == ("quantize", "soften", "convert-2")
     assert loop["soften"]["cachingOptions"]["enableCache"]
     assert followed["step"] == "toy_room.step"
     assert followed["items"] == {name: '{"softness":3}' if name == "int8" else "null" for name in followed["items"]}
@@ -150,8 +151,8 @@ def test_a_candidate_records_it(followed: dict[str, Any]) -> None:
 def test_a_declared_stage_has_its_room(name: str) -> None:
     stage = STAGES[name]
     component = declaration(stage)
-    assert CACHED_STEPS[component.component_spec.name] == f"{stage.room}.step"  # type: ignore[attr-defined]
-    inputs = component.component_spec.inputs  # type: ignore[attr-defined]
+    assert step_of(component) == f"{stage.room}.step"
+    inputs = component.component_spec.inputs
     assert {"recipe", "settings", "candidate", "dataset"} <= set(inputs)
     step = getattr(importlib.import_module(f"{stage.room}.step"), name)
     assert ("state" in inspect.signature(step).parameters) == stage.trains

@@ -64,11 +64,12 @@ def note_keys(model: type[BaseModel], node: dict[str, Any], found: dict[type[Bas
 def test_every_key_of_the_configuration_is_named(tmp_path: Path) -> None:
     found: dict[type[BaseModel], set[str]] = {}
     note_keys(PipelineConfig, yaml.safe_load(with_every_key(starter(tmp_path))), found)
+    other_tasks = METRICS.keys() - {metric.name for metric in metrics_of(TASKS["classification"])}
     absent = {
         f"{model.__name__}.{field.alias or name}"
         for model, keys in found.items()
         for name, field in model.model_fields.items()
-        if (field.alias or name) not in keys
+        if (field.alias or name) not in keys and not (model is GateSettings and name in other_tasks)
     }
     assert len(found) > 15
     assert absent == OF_OTHER_TASKS, "explain them in the starter's config.yaml"

@@ -57,9 +57,7 @@ class CompiledRun:
     volume: Path
     started: list[str] = field(default_factory=list)
 
-    def run(
-        self, component: str, parameters: Mapping[str, Any] | None = None, **artifacts: Artifact | Sequence[Artifact]
-    ) -> Given:
+    def run(self, component: str, parameters: Mapping[str, Any] | None = None, **artifacts: Artifact | Sequence[Artifact]) -> Given:
         """Run a component in a pod and wait for it; it must end well.
 
         Args:
@@ -78,7 +76,11 @@ class CompiledRun:
             "outputs": {
                 "parameters": {name: {"outputFile": f"{_MOUNTED}/{_BUCKET}/{place}/{name}"} for name in outputs.get("parameters", {})},
                 "artifacts": {
-                    name: {"artifacts": [{"name": name, "type": kind["artifactType"], "uri": f"minio://{_BUCKET}/{place}/{name}", "metadata": {}}]}
+                    name: {
+                        "artifacts": [
+                            {"name": name, "type": kind["artifactType"], "uri": f"minio://{_BUCKET}/{place}/{name}", "metadata": {}}
+                        ]
+                    }
                     for name, kind in outputs.get("artifacts", {}).items()
                 },
                 "outputFile": f"{_MOUNTED}/{_BUCKET}/{place}/executor_output.json",
@@ -117,7 +119,8 @@ class CompiledRun:
         arguments = [json.dumps(asked) if argument == "{{$}}" else argument for argument in container.get("args", [])]
         environment = list(container.get("env", []))
         environment += [
-            {"name": field["name"], "valueFrom": {"fieldRef": {"fieldPath": field["fieldPath"]}}} for field in wanted.pop("fieldPathAsEnv", [])
+            {"name": field["name"], "valueFrom": {"fieldRef": {"fieldPath": field["fieldPath"]}}}
+            for field in wanted.pop("fieldPathAsEnv", [])
         ]
         for kind, key in (("secret", "secretKeyRef"), ("configMap", "configMapKeyRef")):
             for source in wanted.pop(f"{kind}AsEnv", []):

@@ -127,7 +127,11 @@ def running_node(
     find_or_build(PACKAGES, report)
     _remove_abandoned()
     order = Order(f"{_CGROUP_PREFIX}{os.getpid()}-{secrets.token_hex(2)}", str(images), sandbox_image, registries)
-    environment = {**os.environ, "PATH": f"{os.environ['PATH']}:{PATH}", "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path]))}
+    environment = {
+        **os.environ,
+        "PATH": f"{os.environ['PATH']}:{PATH}",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path])),
+    }
     with tempfile.TemporaryDirectory(prefix="edgepress-node-") as name:
         folder = Path(name)
         order.write(folder)

@@ -34,9 +34,14 @@ def build_stand_ins(images: KeptImages, report: Callable[[str], None] = lambda _
             report("Building the images of DNS, Pushgateway and SeaweedFS: a minute, once.")
             for target, name in _TARGETS.items():
                 _build(images, target, f"localhost/{name}:{tag}")
-            with tempfile.TemporaryDirectory() as registry_folder, running_registry(Path(registry_folder), images.registry_data) as registry:
+            with (
+                tempfile.TemporaryDirectory() as registry_folder,
+                running_registry(Path(registry_folder), images.registry_data) as registry,
+            ):
                 for name in _TARGETS.values():
-                    images.engine.buildah("push", "--quiet", "--tls-verify=false", f"localhost/{name}:{tag}", f"docker://{registry}/{name}:{tag}")
+                    images.engine.buildah(
+                        "push", "--quiet", "--tls-verify=false", f"localhost/{name}:{tag}", f"docker://{registry}/{name}:{tag}"
+                    )
             built.touch()
     return {name: f"{REGISTRY}/{name}:{tag}" for name in _TARGETS.values()}
 
@@ -45,7 +50,22 @@ def _build(images: KeptImages, target: str, name: str) -> None:
     with tempfile.TemporaryDirectory() as context:
         shutil.copyfile(Path(sys.executable).parent / "weed", Path(context) / "weed")
         (Path(context) / "weed").chmod(0o755)
-        command = ["buildah", "build", "--layers", "--target", target, "--build-arg", f"BASE={BASE}", "-t", name, "-f", _DOCKERFILE, context]
+        command = [
+            "buildah",
+            "build",
+            "--layers",
+            "--target",
+            target,
+            "--build-arg",
+            f"BASE={BASE}",
+            "-t",
+            name,
+            "-f",
+            _DOCKERFILE,
+            context,
+        ]
         finished = subprocess.run(command, env=images.engine.environment, capture_output=True, text=True, check=False)
     if finished.returncode:
-        raise ImageBuildError(f"{name}: buildah ended with code {finished.returncode}:\n{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}")
+        raise ImageBuildError(
+            f"{name}: buildah ended with code {finished.returncode}:\n{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
+        )

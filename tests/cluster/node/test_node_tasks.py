@@ -52,6 +52,4 @@ def first_run(installed: LocalInstallation) -> CompiledRun:
     run = min(installed.kfp.state.runs.values(), key=lambda run: str(run["created_at"]))
     uploaded = installed.kfp.state.uploads[run["pipeline_version_reference"]["pipeline_version_id"]]
     spec, pods = yaml.safe_load_all(uploaded)
-    return CompiledRun(
-        installed.api, spec, pods, run["run_id"], run["runtime_config"]["parameters"], RUNS, TASK_CLAIM, installed.artifacts
-    )
+    return CompiledRun(installed.api, spec, pods, run["run_id"], run["runtime_config"]["parameters"], RUNS, TASK_CLAIM, installed.artifacts)

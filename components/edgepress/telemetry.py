@@ -96,7 +96,7 @@ _SAID_OF = {
 }
 
 CANDIDATE: Final[dict[str, Metric]] = {
-    metric.name: _of_candidate(_base_unit_name(metric), f"{metric.title[:1].upper()}{metric.title[1:]}, {_SAID_OF[metric.source]}.")
+    metric.name: _of_candidate(_base_unit_name(metric), f"{metric.heading}, {_SAID_OF[metric.source]}.")
     for metric in METRICS_OF_MODELS.values()
 }
 """Metric of a model -> what tells it of each candidate."""
@@ -104,7 +104,7 @@ CANDIDATE: Final[dict[str, Metric]] = {
 TASK_VALIDATION: Final[dict[str, Metric]] = {
     task.selecting.name: _of_task(
         f"validation_{_base_unit_name(task.selecting)}",
-        f"{task.selecting.title[:1].upper()}{task.selecting.title[1:]} of the Keras model that the task last trained, on validation data.",
+        f"{task.selecting.heading} of the Keras model that the task last trained, on validation data.",
     )
     for task in TASKS.values()
 }

@@ -16,7 +16,7 @@ def draw_scores(model: OpenedEvaluation, baseline: OpenedEvaluation, task: Learn
         return None
     scores = {"baseline": np.asarray(baseline.scored.scores), model.record.recipe: np.asarray(model.scored.scores)}
     edges = np.linspace(0.0, max(float(np.percentile(values, 99.0)) for values in scores.values()) or 1.0, BINS + 1)
-    figure = new_figure(7.0, 3.0)
+    figure = new_figure(10.8, 3.0)
     axes = figure.add_subplot()
     style_axes(axes, x_title=task.score_title, y_title="examples")
     for (name, values), colour in zip(scores.items(), (MUTED, ACCENT), strict=True):

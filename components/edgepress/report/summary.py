@@ -115,7 +115,7 @@ def _figures(records: RunRecords, metrics: Metrics) -> tuple[Figure, ...]:
     gzip, macs = SIZE_GZIP_BYTES.name, MACS.name
     return (
         Figure(
-            f"{selecting.title[:1].upper()}{selecting.title[1:]} on test",
+            f"{selecting.heading} on test",
             of_metric(selecting, metrics.get(selecting.name)),
             f"{lost} against {of_metric(selecting, baseline.get(selecting.name))}",
         ),

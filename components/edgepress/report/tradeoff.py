@@ -109,7 +109,7 @@ def _draw_tradeoff(records: RunRecords, metric: Metric) -> Tradeoff:
     svg = render_svg(
         figure,
         name=f"tradeoff-{metric.name}",
-        title=f"{selecting.title[:1].upper()}{selecting.title[1:]} against {title}",
+        title=f"{selecting.heading} against {title}",
         description=f"{described}. Pareto front: {', '.join(on_front)}.",
     )
     return Tradeoff(title=title, svg=svg, bounds=bounds, front=on_front)

@@ -45,6 +45,11 @@ class Metric:
         """The splits that it is measured on anew; none for what the file or the machine tells."""
         return ("validation", "test") if self.source in ("examples", "comparison") else ()
 
+    @property
+    def heading(self) -> str:
+        """The title where a sentence or a column begins: ``Gzip size``, but ``p95 latency``."""
+        return self.title if self.title[1].isdigit() else f"{self.title[0].upper()}{self.title[1:]}"
+
     def is_better(self, value: float, other: float) -> bool:
         """Whether one value beats another."""
         return value > other if self.direction == "higher" else value < other

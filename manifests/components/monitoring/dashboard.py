@@ -177,7 +177,7 @@ ROWS: Final = (
             ),
             *(
                 of_tasks(
-                    f"{METRICS[name].title[:1].upper()}{METRICS[name].title[1:]} after training",
+                    f"{METRICS[name].heading} after training",
                     "Of the Keras model that a task trained, on validation data; before it is converted.",
                     GRAFANA_UNITS[METRICS[name].unit],
                     newest(metric, telemetry.PIPELINE, telemetry.TASK, telemetry.RECIPE),

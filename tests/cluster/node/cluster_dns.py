@@ -25,7 +25,15 @@ def serve_cluster_dns(api: KubernetesApi, image: str) -> None:
             "spec": {"clusterIP": DNS_SERVICE, "selector": _LABELS, "ports": _PORTS},
         }
     )
-    command = ["dnsmasq", "--keep-in-foreground", "--log-facility=-", "--no-resolv", "--no-hosts", "--user=root", f"--local=/{CLUSTER_DOMAIN}/"]
+    command = [
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--log-facility=-",
+        "--no-resolv",
+        "--no-hosts",
+        "--user=root",
+        f"--local=/{CLUSTER_DOMAIN}/",
+    ]
     # It opens a port below 1024, and so runs as nodes' own pods do.
     container = {"image": image, "command": [*command, *records], "securityContext": {}}
     api.create(pod_of_one("kube-system", "dns", container, _LABELS))

@@ -1,4 +1,4 @@
-"""``overlays/local`` on the real node, as manifests/README.md installs it, with the stand-in for Kubeflow Pipelines where Kubeflow would be."""
+"""``overlays/local`` on the real node, installed as manifests/README.md says, with the stand-in for KFP where Kubeflow would be."""
 
 import secrets
 import shutil
@@ -36,7 +36,7 @@ class LocalInstallation:
     """What was installed.
 
     Attributes:
-        kfp: the stand-in, behind the Service `ml-pipeline`. It lets in whoever shows a token of a ServiceAccount for `pipelines.kubeflow.org`.
+        kfp: the stand-in, behind the Service `ml-pipeline`. It lets in every ServiceAccount's token for `pipelines.kubeflow.org`.
         cron_job: of the overlay, not applied.
         receiver_token: for senders of events.
         access_key, secret_key: of the object store.

@@ -94,7 +94,9 @@ CASES = {
         Case("edgepress-runs", "default-deny", Connection("stranger", "other-stranger", 8080), Connection("stranger", "task", 8080)),
         Case("edgepress-runs", "allow-dns", Connection("task", "dns", 53), Connection("task", "not-dns", 53)),
         # To the API of Pipelines, Kubeflow's own policies admit the profile; they are not here.
-        Case("edgepress-runs", "allow-kubeflow-pipelines", Connection("task", "metadata", 8080), Connection("task", "standalone-task", 8080)),
+        Case(
+            "edgepress-runs", "allow-kubeflow-pipelines", Connection("task", "metadata", 8080), Connection("task", "standalone-task", 8080)
+        ),
         Case("edgepress-runs", "allow-kubernetes-api", Connection("task", "outside", 6443), Connection("task", "outside", 6444)),
         Case("edgepress-runs", "allow-pushing", Connection("task", "pushgateway", 9091), Connection("task", "bystander", 9091)),
         # Before either is narrowed to its addresses, allow-kubernetes-api opens the same port.

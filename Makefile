@@ -16,6 +16,7 @@ TESTS := tests/pipelines tests/ml tests/unit tests/architecture
 ADDED_TESTS := tests/faults tests/metrics tests/manifests tests/packaging
 TEST_TOOLS := chromium prometheus prometheus-pushgateway prometheus-alertmanager
 IMAGE_TOOLS := debootstrap mmdebstrap buildah podman runc docker-registry
+NODE_TOOLS := $(IMAGE_TOOLS) containerd iptables nft:nftables ip:iproute2 /usr/lib/cni/ptp:containernetworking-plugins
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
@@ -27,7 +28,7 @@ IS_ROOT_WITH_APT := test "$$(id -u)" = 0 && command -v apt-get >/dev/null
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run data images test test-tools test-added test-images test-cluster test-full programs lint format check bench
+.PHONY: help setup run data images test test-tools test-added test-images kept-images test-cluster test-full programs lint format check bench
 .PHONY: constraints manifests clean
 
 help: ## list these commands
@@ -88,8 +89,12 @@ test-images: setup ## the container images, built on a Debian base and run as in
 	@if reason=$$(sh .ci/need root $(IMAGE_TOOLS) 2>&1); then $(PYTEST) tests/images; \
 	else echo "image tests: NOT RUN ($$reason)"; fi
 
-# One process, because one control plane serves all tests.
-test-cluster: setup programs ## the manifests on a real API server: EDGEPRESS_TEST_KUBECONFIG's, or one built from source with Go
+# The images that several suites run, built before the tests that need them and kept; beside other tests, if one likes.
+kept-images: setup
+	@if sh .ci/need root $(NODE_TOOLS) >/dev/null 2>&1; then $(BIN)/python -m tests.cluster images; fi
+
+# One process, because one control plane serves all tests, and one node. What the node lacks, its tests say.
+test-cluster: setup programs kept-images ## the manifests on a real API server (EDGEPRESS_TEST_KUBECONFIG's, or one built with Go) and a real node
 	@$(BIN)/python -m pytest -q tests/cluster
 
 test-full: test test-added ## everything that CI runs: test and test-added

@@ -1,4 +1,4 @@
-"""Images of what the node runs beside EdgePress' own, kept with those: pods' sandbox, and servers that the manifests take from elsewhere."""
+"""Images of what the node runs beside EdgePress' own, kept with those: pods' sandbox, and servers that manifests take from elsewhere."""
 
 import hashlib
 import shutil

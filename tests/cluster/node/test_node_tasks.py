@@ -50,7 +50,7 @@ def test_a_run_of_real_containers_ends_in_a_release(node: NodeUnderTest, install
 
 def first_run(installed: LocalInstallation) -> CompiledRun:
     """The run that the receiver started, from what it uploaded and asked for."""
-    run = min(installed.kfp.state.runs.values(), key=lambda run: str(run["created_at"]))
+    run = installed.first_run()
     uploaded = installed.kfp.state.uploads[run["pipeline_version_reference"]["pipeline_version_id"]]
     spec, pods = yaml.safe_load_all(uploaded)
     return CompiledRun(installed.api, spec, pods, run["run_id"], run["runtime_config"]["parameters"], RUNS, TASK_CLAIM, installed.artifacts)

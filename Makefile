@@ -16,6 +16,7 @@ TESTS := tests/pipelines tests/ml tests/unit tests/architecture
 ADDED_TESTS := tests/packaging tests/metrics tests/faults
 TEST_TOOLS := chromium prometheus prometheus-pushgateway prometheus-alertmanager
 IMAGE_TOOLS := debootstrap mmdebstrap buildah podman runc docker-registry
+NODE_TOOLS := $(IMAGE_TOOLS) containerd iptables nft:nftables ip:iproute2 /usr/lib/cni/ptp:containernetworking-plugins
 
 DATASET := /usr/share/datasets/fashion-mnist
 APT := DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
@@ -27,8 +28,8 @@ IS_ROOT_WITH_APT := test "$$(id -u)" = 0 && command -v apt-get >/dev/null
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
-.PHONY: help setup run data images test test-tools image-tools test-added test-images test-cluster test-full programs builds lint format
-.PHONY: check bench
+.PHONY: help setup run data images test test-tools image-tools test-added test-images kept-images test-cluster test-full programs builds
+.PHONY: lint format check bench
 .PHONY: constraints manifests clean
 
 help: ## list these commands
@@ -94,14 +95,18 @@ programs: setup
 # Of what is built beside the tests, Go takes what processor time the rest leaves: it alone can use both cores when it is alone.
 builds: setup
 	@nice -n 19 make --no-print-directory programs & \
-	if sh .ci/need root $(IMAGE_TOOLS); then nice -n 5 $(BIN)/python -m tests.images build; fi; wait
+	if sh .ci/need root $(IMAGE_TOOLS); then nice -n 5 $(MAKE) --no-print-directory kept-images; fi; wait
 
 test-images: setup ## the container images, built on a Debian base and run as in a pod; needs root
 	@if reason=$$(sh .ci/need root $(IMAGE_TOOLS) 2>&1); then $(BIN)/python -m tests.images build && $(PYTEST) tests/images; \
 	else echo "image tests: NOT RUN ($$reason)"; fi
 
-# One process, because one control plane serves all tests.
-test-cluster: setup programs ## the manifests on a real API server: EDGEPRESS_TEST_KUBECONFIG's, or one built from source with Go
+# The images that several suites run, built before the tests that need them and kept; beside other tests, if one likes.
+kept-images: setup
+	@if sh .ci/need root $(NODE_TOOLS) >/dev/null 2>&1; then $(BIN)/python -m tests.cluster images; fi
+
+# One process, because one control plane serves all tests, and one node. What the node lacks, its tests say.
+test-cluster: setup programs kept-images ## the manifests on a real API server (EDGEPRESS_TEST_KUBECONFIG's, or one built with Go) and a real node
 	@$(BIN)/python -m pytest -q tests/cluster
 
 test-full: setup test-tools image-tools ## everything that CI runs: test and test-added, and beside them the builds that these need

@@ -60,7 +60,7 @@ def find_or_build(names: Iterable[str], report: Callable[[str], None] = lambda _
         BuildError: the source is here and does not build.
     """
     wanted = list(names)
-    found = {}
+    found: dict[str, Path] = {}
     for module in (MODULE, _POLICIES):
         found |= _find_or_build(module, [name for name in wanted if _MODULES.get(name, MODULE) == module], report)
     return {name: found[name] for name in wanted}

@@ -2,7 +2,7 @@
 
     ${XDG_CACHE_HOME:-~/.cache}/edgepress/images/
         graph/, run/            Buildah's storage: the images, and the layers that the next build begins with
-        data/                   what a registry holds: the images as they were pushed
+        data/, port             what a registry holds, the images as they were pushed, and where it listened then
         built/<digest>/         one build: the image lock that `make images` wrote, and the images' names
         build.log               what the newest build said
         lock                    held alone by who builds, shared by who uses
@@ -26,7 +26,7 @@ from Dockerfiles.build import ROOT
 from tests.images.container_engine import ContainerEngine
 from tests.images.debian_base import make_debian_tree
 from tests.images.pip_access import lend_pip_access
-from tests.images.registry import running_registry
+from tests.images.registry import free_port, running_registry
 from tests.kept_files import kept_folder, locked
 
 BASE = "localhost/edgepress-test/debian:bookworm"
@@ -36,7 +36,7 @@ MOST_BYTES_KEPT = 20_000_000_000
 """A build takes 6 GB, one that differs in EdgePress' own code alone a few MB more. Beyond this all is thrown away before a build."""
 
 _GONE_INTO_IMAGES = ("Dockerfiles", "components", "pipelines", "constraints.txt", "pyproject.toml", "LICENSE", "README.md", ".dockerignore")
-_MADE_WITH = ("Makefile", "tests/images/debian_base.py", "tests/images/kept_images.py")
+_MADE_WITH = ("tests/images/debian_base.py", "tests/images/kept_images.py")
 _LAST_CHARACTERS = 6000
 
 
@@ -125,7 +125,7 @@ def _build(folder: Path, built: Path) -> None:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     lock = unfinished / "lock" / "kustomization.yaml"
-    with running_registry(unfinished, folder / "data") as registry:
+    with running_registry(unfinished, folder / "data", _port(folder)) as registry:
         variables = {
             "PYTHON": sys.executable,
             "BUILDER": "buildah",
@@ -153,6 +153,14 @@ def _build(folder: Path, built: Path) -> None:
     (unfinished / "references.json").write_text(json.dumps(references))
     built.parent.mkdir(exist_ok=True)
     unfinished.replace(built)
+
+
+def _port(folder: Path) -> int:
+    """Of the registry that is pushed to: the same each time, because Buildah remembers by its address what need not be sent again."""
+    kept = folder / "port"
+    if not kept.exists():
+        kept.write_text(str(free_port()))
+    return int(kept.read_text())
 
 
 def _make_base(engine: ContainerEngine, tree: Path) -> None:

@@ -40,16 +40,15 @@ def write_configuration(folder: Path, data: Path, address: str, *, is_read_only:
 
 
 @contextmanager
-def running_registry(folder: Path, data: Path | None = None) -> Iterator[str]:
+def running_registry(folder: Path, data: Path | None = None, port: int = 0) -> Iterator[str]:
     """Run a registry; gives its address, e.g. ``127.0.0.1:40123``. It speaks HTTP and asks for no password.
 
     Args:
         folder: for its configuration and its log.
         data: what it holds and keeps; None begins with nothing, in ``folder``.
+        port: 0 is any free one.
     """
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{chosen.getsockname()[1]}"
+    address = f"127.0.0.1:{port or free_port()}"
     configuration = write_configuration(folder, data or folder / "data", address)
     with (folder / "registry.log").open("wb") as log:
         server = subprocess.Popen(["docker-registry", "serve", str(configuration)], stdout=log, stderr=log)
@@ -63,6 +62,13 @@ def running_registry(folder: Path, data: Path | None = None) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait()
+
+
+def free_port() -> int:
+    """One of loopback that nobody listens at."""
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        return int(chosen.getsockname()[1])
 
 
 def stored_digest(address: str, repository: str, reference: str) -> str:

@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,15 +16,12 @@ from edgepress.images import AGENT, CONTROLLER, EVALUATOR, IMAGES, RELEASER, TRA
 from edgepress.release.fetch import fetch_bundle, list_releases
 from edgepress.storage import open_store
 from edgepress.storage.embedded import EmbeddedStore
-from tests.images.container_engine import ContainerEngine
-from tests.images.debian_base import make_debian_tree
-from tests.images.pip_access import lend_pip_access
-from tests.images.registry import running_registry, stored_digest
+from tests.images.kept_images import SOURCE, KeptImages, kept_images
+from tests.images.registry import stored_digest
 from tests.unit.store_environment import only
 
 pytestmark = pytest.mark.timeout(2400)
 
-BASE = "localhost/edgepress-test/debian:bookworm"
 MOST_BYTES = 400_000_000
 """Of every image but the trainer's, which holds TensorFlow."""
 
@@ -41,48 +36,20 @@ BENCHMARK = "{rounds: 5, invocations_per_round: 40}"
 
 
 @dataclass(frozen=True)
-class Built:
-    """What `make images PUSH=…` gave: the images by name, the lock, and the registry's address."""
+class Built(KeptImages):
+    """What `make images PUSH=…` gave, in a registry that runs.
 
-    engine: ContainerEngine
-    references: dict[str, str]
-    lock: dict[str, dict[str, str]]
+    Attributes:
+        registry: its address.
+    """
+
     registry: str
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
-    folder = tmp_path_factory.mktemp("images")
-    engine = ContainerEngine(folder)
-    try:
-        make_debian_tree(folder / "debian")
-        engine.import_tree(folder / "debian", BASE)
-        with running_registry(folder) as registry:
-            lock = folder / "lock" / "kustomization.yaml"
-            variables = {
-                "PYTHON": sys.executable,
-                "BUILDER": "buildah",
-                "BASE": BASE,
-                "PUSH": f"{registry}/edgepress",
-                "PUSH_FLAGS": "--tls-verify=false",
-                "LOCK": lock,
-                "SOURCE": "https://example.com/edgepress",
-                **lend_pip_access(folder),
-            }
-            made = subprocess.run(
-                ["make", "--no-print-directory", "images", *(f"{name}={value}" for name, value in variables.items())],
-                cwd=ROOT,
-                env={name: value for name, value in engine.environment.items() if not name.startswith("MAKE")},
-                capture_output=True,
-                text=True,
-            )
-            assert made.returncode == 0, made.stdout[-6000:] + made.stderr[-6000:]
-            images = yaml.safe_load(lock.read_text())["images"]
-            tags = [line.rpartition(" ")[2] for line in made.stdout.splitlines() if line.startswith("images: [") and "building" in line]
-            references = {tag.rpartition(":")[0]: f"localhost/{tag}" for tag in tags}
-            yield Built(engine, references, {image["name"]: image for image in images}, registry)
-    finally:
-        engine.remove()
+    with kept_images() as images, images.serving(tmp_path_factory.mktemp("registry")) as registry:
+        yield Built(**vars(images), registry=registry)
 
 
 @pytest.fixture(scope="module")
@@ -134,10 +101,10 @@ def test_the_lock_names_what_the_registry_holds(built: Built) -> None:
     assert list(built.lock) == list(IMAGES)
     for image, entry in built.lock.items():
         address, _, repository = entry["newName"].partition("/")
-        assert (address, repository) == (built.registry, image)
+        assert (address, repository) == (built.pushed_to, image)
         tag = built.references[image].rpartition(":")[2]
-        assert stored_digest(address, repository, tag) == entry["digest"]
-        assert stored_digest(address, repository, entry["digest"]) == entry["digest"]
+        assert stored_digest(built.registry, repository, tag) == entry["digest"]
+        assert stored_digest(built.registry, repository, entry["digest"]) == entry["digest"]
 
 
 def test_all_but_the_trainer_are_small(built: Built) -> None:
@@ -155,7 +122,7 @@ def test_an_image_says_what_it_is_and_runs_as_nobody(built: Built, image: str) -
     assert (len(commit), modified) in ((40, ""), (40, "modified"), (0, ""))
     version = labels.pop("version")
     assert built.references[image].startswith(f"localhost/{image}:{version}")
-    expected = {"title": image, "source": "https://example.com/edgepress", "licenses": "Apache-2.0"}
+    expected = {"title": image, "source": SOURCE, "licenses": "Apache-2.0"}
     assert {name: labels[name] for name in expected} == expected
     assert config["User"] == f"{OWNER}:{OWNER}"
     assert "TF_USE_LEGACY_KERAS=1" in config["Env"]

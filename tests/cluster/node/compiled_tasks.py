@@ -71,19 +71,17 @@ class CompiledRun:
         place = f"{len(self.started):02d}-{component}"
         self.started.append(place)
         outputs = declared.get("outputDefinitions", {})
+        path, uri = f"{_MOUNTED}/{_BUCKET}/{place}", f"minio://{_BUCKET}/{place}"
+        new = {
+            name: {"name": name, "type": kind["artifactType"], "uri": f"{uri}/{name}", "metadata": {}}
+            for name, kind in outputs.get("artifacts", {}).items()
+        }
         asked = {
             "inputs": {"parameterValues": values, "artifacts": {name: {"artifacts": _listed(value)} for name, value in artifacts.items()}},
             "outputs": {
-                "parameters": {name: {"outputFile": f"{_MOUNTED}/{_BUCKET}/{place}/{name}"} for name in outputs.get("parameters", {})},
-                "artifacts": {
-                    name: {
-                        "artifacts": [
-                            {"name": name, "type": kind["artifactType"], "uri": f"minio://{_BUCKET}/{place}/{name}", "metadata": {}}
-                        ]
-                    }
-                    for name, kind in outputs.get("artifacts", {}).items()
-                },
-                "outputFile": f"{_MOUNTED}/{_BUCKET}/{place}/executor_output.json",
+                "parameters": {name: {"outputFile": f"{path}/{name}"} for name in outputs.get("parameters", {})},
+                "artifacts": {name: {"artifacts": [artifact]} for name, artifact in new.items()},
+                "outputFile": f"{path}/executor_output.json",
             },
         }
         pod = self._pod(f"task-{place}", label, asked)

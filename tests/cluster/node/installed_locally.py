@@ -1,8 +1,9 @@
-"""``overlays/local`` on the real node, as manifests/README.md installs it, with the stand-in for Kubeflow Pipelines where Kubeflow would be."""
+"""``overlays/local`` on the real node, installed as manifests/README.md says, with the stand-in for KFP where Kubeflow would be."""
 
 import secrets
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tests.cluster.kubernetes_api import KubernetesApi, Manifest
 from tests.cluster.node.addresses import NODE
 from tests.cluster.node.cluster_dns import serve_cluster_dns
 from tests.cluster.node.node_under_test import NodeUnderTest
-from tests.cluster.node.workloads import await_running, local_volume, pod_of_one
+from tests.cluster.node.workloads import await_running, local_volume, log_of, pod_of_one
 from tests.images.kept_images import KeptImages
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.manifests.rendered import build, copy_manifests, objects_in
@@ -26,6 +27,7 @@ RUNS = "kubeflow"
 SECRET = "edgepress-s3"
 STORE_URL = "http://edgepress-seaweedfs.edgepress.svc:8333"
 TASK_CLAIM = "artifacts"
+WAIT_S = 180.0
 _KFP_PORT = 8888
 _FROM_ELSEWHERE = ("prom/pushgateway", "chrislusf/seaweedfs")
 """Images that a registry on the Internet has; Debian's and pip's builds of the same servers stand for them."""
@@ -36,7 +38,8 @@ class LocalInstallation:
     """What was installed.
 
     Attributes:
-        kfp: the stand-in, behind the Service `ml-pipeline`. It lets in whoever shows a token of a ServiceAccount for `pipelines.kubeflow.org`.
+        kfp: the stand-in, behind the Service `ml-pipeline`. It lets in every ServiceAccount's token for `pipelines.kubeflow.org`.
+        tokens: what its doorkeeper knows.
         cron_job: of the overlay, not applied.
         receiver_token: for senders of events.
         access_key, secret_key: of the object store.
@@ -45,6 +48,7 @@ class LocalInstallation:
 
     node: NodeUnderTest
     kfp: KfpServer
+    tokens: "ReviewedTokens"
     cron_job: Manifest
     receiver_token: str
     access_key: str
@@ -59,6 +63,29 @@ class LocalInstallation:
     def address_of(self, service: str, namespace: str = NAMESPACE) -> str:
         """The address of a Service."""
         return str(self.api.request("GET", f"/api/v1/namespaces/{namespace}/services/{service}").body["spec"]["clusterIP"])
+
+    def pods_of(self, name: str) -> list[Manifest]:
+        """Pods of one workload in NAMESPACE."""
+        query = {"labelSelector": f"app.kubernetes.io/name={name}"}
+        items: list[Manifest] = self.api.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods", query=query).body["items"]
+        return items
+
+    def receiver_log(self) -> str:
+        """What the receiver has written so far."""
+        return log_of(self.api, NAMESPACE, self.pods_of("edgepress-receiver")[0]["metadata"]["name"])
+
+    def first_run(self) -> dict[str, Any]:
+        """The run that the receiver starts when it comes up."""
+        runs: dict[str, dict[str, Any]] = self.await_value(lambda: self.kfp.state.runs)
+        return min(runs.values(), key=lambda run: str(run["created_at"]))
+
+    def await_value(self, look: Callable[[], Any]) -> Any:
+        """What ``look`` gives once it is true; the receiver's log says why it is not."""
+        deadline = time.monotonic() + WAIT_S
+        while not (found := look()):
+            assert time.monotonic() < deadline, f"not within {WAIT_S:.0f} s; the receiver:\n{self.receiver_log()[-4000:]}"
+            time.sleep(0.2)
+        return found
 
     def store(self) -> Any:
         """A client of the object store, through its Service."""
@@ -120,12 +147,11 @@ def installed_locally(started_node: NodeUnderTest, tmp_path_factory: pytest.Temp
     """Installed once for all tests that look at it."""
     with ExitStack() as stack, started_node.real.network():
         kfp = stack.enter_context(running_kfp(address=NODE))
-        tokens = ReviewedTokens(started_node.real.api)
-        kfp.door.tokens = tokens
-        yield _install(started_node, kfp, tmp_path_factory.mktemp("local"))
+        kfp.door.tokens = tokens = ReviewedTokens(started_node.real.api)
+        yield _install(started_node, kfp, tokens, tmp_path_factory.mktemp("local"))
 
 
-def _install(node: NodeUnderTest, kfp: KfpServer, folder: Path) -> LocalInstallation:
+def _install(node: NodeUnderTest, kfp: KfpServer, tokens: ReviewedTokens, folder: Path) -> LocalInstallation:
     api = node.real.api
     manifests = [with_image(manifest, node.servers) for manifest in render_with(node.images, "local", folder)]
     cron_job = next(manifest for manifest in manifests if manifest["kind"] == "CronJob")
@@ -153,7 +179,7 @@ def _install(node: NodeUnderTest, kfp: KfpServer, folder: Path) -> LocalInstalla
     for manifest in manifests:
         if manifest["kind"] not in ("Namespace", "Service", "CronJob"):
             api.apply(manifest)
-    return LocalInstallation(node, kfp, cron_job, receiver_token, "edgepress", secret_key, artifacts)
+    return LocalInstallation(node, kfp, tokens, cron_job, receiver_token, "edgepress", secret_key, artifacts)
 
 
 def _serve_kfp(node: NodeUnderTest, kfp: KfpServer) -> None:

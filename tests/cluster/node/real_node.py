@@ -3,9 +3,9 @@
 <folder>/order.json, ready, node.log    what passes between this process and the first one inside
 <folder>/<server>.log                   each server's own words
 
-Mounts, network and processes are all the node's own, so nothing of the machine's settings changes and no port of it is taken. The kernel ends
-everything together with the one process that `unshare` waits for. What is shared are the machine's cgroups, in which the node has one of
-its own, removed afterwards.
+Mounts, network and processes are all the node's own, so nothing of the machine's settings changes and no port of it is taken. The kernel
+ends everything together with the one process that `unshare` waits for. What is shared are the machine's cgroups, in which the node has one
+of its own, removed afterwards.
 """
 
 import ctypes
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cluster.binaries import PACKAGES, UnavailableError, find_or_build
-from tests.cluster.control_plane import START_TIMEOUT_S, await_servers
+from tests.cluster.control_plane import await_servers
 from tests.cluster.credentials import ADMIN, credentials_in
 from tests.cluster.kubernetes_api import KubernetesApi, Manifest
 from tests.cluster.node.configuration import PLUGINS
@@ -195,6 +195,3 @@ def _remove_abandoned() -> None:
     for name in names:
         if not Path(f"/proc/{name.removeprefix(_CGROUP_PREFIX).partition('-')[0]}").exists():
             _remove_cgroups(name)
-
-
-__all__ = ["START_TIMEOUT_S", "RealNode", "running_node", "unavailable_because"]

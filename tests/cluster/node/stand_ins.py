@@ -1,4 +1,4 @@
-"""Images of what the node runs beside EdgePress' own, kept with those: pods' sandbox, and the servers that the manifests take from elsewhere."""
+"""Images of what the node runs beside EdgePress' own, kept with those: pods' sandbox, and servers that manifests take from elsewhere."""
 
 import hashlib
 import shutil
@@ -32,16 +32,12 @@ def build_stand_ins(images: KeptImages, report: Callable[[str], None] = lambda _
     with locked(folder / "stand-ins.lock"):
         if not built.exists():
             report("Building the images of DNS, Pushgateway and SeaweedFS: a minute, once.")
-            for target, name in _TARGETS.items():
-                _build(images, target, f"localhost/{name}:{tag}")
-            with (
-                tempfile.TemporaryDirectory() as registry_folder,
-                running_registry(Path(registry_folder), images.registry_data) as registry,
-            ):
-                for name in _TARGETS.values():
-                    images.engine.buildah(
-                        "push", "--quiet", "--tls-verify=false", f"localhost/{name}:{tag}", f"docker://{registry}/{name}:{tag}"
-                    )
+            names = {target: f"{name}:{tag}" for target, name in _TARGETS.items()}
+            for target, name in names.items():
+                _build(images, target, f"localhost/{name}")
+            with tempfile.TemporaryDirectory() as place, running_registry(Path(place), images.registry_data) as registry:
+                for name in names.values():
+                    images.engine.buildah("push", "--quiet", "--tls-verify=false", f"localhost/{name}", f"docker://{registry}/{name}")
             built.touch()
     return {name: f"{REGISTRY}/{name}:{tag}" for name in _TARGETS.values()}
 
@@ -50,22 +46,9 @@ def _build(images: KeptImages, target: str, name: str) -> None:
     with tempfile.TemporaryDirectory() as context:
         shutil.copyfile(Path(sys.executable).parent / "weed", Path(context) / "weed")
         (Path(context) / "weed").chmod(0o755)
-        command = [
-            "buildah",
-            "build",
-            "--layers",
-            "--target",
-            target,
-            "--build-arg",
-            f"BASE={BASE}",
-            "-t",
-            name,
-            "-f",
-            _DOCKERFILE,
-            context,
-        ]
+        options = ["--layers", "--target", target, "--build-arg", f"BASE={BASE}", "-t", name, "-f", str(_DOCKERFILE)]
+        command = ["buildah", "build", *options, context]
         finished = subprocess.run(command, env=images.engine.environment, capture_output=True, text=True, check=False)
     if finished.returncode:
-        raise ImageBuildError(
-            f"{name}: buildah ended with code {finished.returncode}:\n{finished.stdout[-2000:]}\n{finished.stderr[-2000:]}"
-        )
+        said = f"{finished.stdout}\n{finished.stderr}"
+        raise ImageBuildError(f"{name}: buildah ended with code {finished.returncode}:\n{said[-4000:]}")

@@ -3,9 +3,10 @@
 The engine is kube-network-policies of Kubernetes' network group. Peers are pods that do nothing; connections are made in their networks.
 """
 
+import functools
 import socket
-from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import pytest
@@ -15,7 +16,7 @@ from tests.cluster.node.addresses import OUTSIDE
 from tests.cluster.node.node_under_test import NodeUnderTest
 from tests.cluster.node.workloads import await_running, pod_of_one
 from tests.cluster.own_namespaces import in_namespaces
-from tests.manifests.rendered import OVERLAYS, render
+from tests.manifests.rendered import OVERLAYS, of_kind, render
 
 NAME = "app.kubernetes.io/name"
 PEERS: dict[str, tuple[str, dict[str, str]]] = {
@@ -133,52 +134,64 @@ class Policed:
             return True
 
 
-@pytest.fixture(scope="module", params=OVERLAYS)
-def policed(request: pytest.FixtureRequest, started_node: NodeUnderTest) -> Iterator[Policed]:
-    overlay: str = request.param
-    api, here = started_node.real.api, {}
-    namespaces = {namespace: f"{namespace}-of-{overlay}" for namespace, _ in PEERS.values()}
-    with started_node.real.network(), ExitStack() as stack:
+def policies_of(overlay: str) -> list[Manifest]:
+    return of_kind(render(overlay), "NetworkPolicy")
+
+
+def own_name(policy: Manifest) -> tuple[str, str]:
+    return policy["metadata"]["namespace"], policy["metadata"]["name"]
+
+
+@pytest.fixture(scope="module")
+def policed(started_node: NodeUnderTest) -> Callable[[str], Policed]:
+    """Gives the peers under an overlay's policies, made once. They go with the node."""
+
+    @functools.cache
+    def make(overlay: str) -> Policed:
+        api = started_node.real.api
+        namespaces = {namespace: f"{namespace}-of-{overlay}" for namespace, _ in PEERS.values()}
         for name, own in namespaces.items():
             metadata = {"name": own, "labels": LABELS_OF_NAMESPACES.get(name, {})}
             api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-            stack.callback(api.request, "DELETE", f"/api/v1/namespaces/{own}")
-        found = [manifest for manifest in render(overlay) if manifest["kind"] == "NetworkPolicy"]
-        for policy, moved in zip(found, in_namespaces(found, namespaces), strict=True):
-            here[policy["metadata"]["namespace"], policy["metadata"]["name"]] = moved
-            api.apply(moved)
+        found = policies_of(overlay)
+        moved = in_namespaces(found, namespaces)
+        for policy in moved:
+            api.apply(policy)
         for name, (namespace, labels) in PEERS.items():
             api.create(pod_of_one(namespaces[namespace], name, {"image": started_node.sandbox}, labels))
         pods = {name: await_running(api, namespaces[namespace], name) for name, (namespace, _) in PEERS.items()}
-        yield Policed(started_node, here, pods)
+        return Policed(started_node, dict(zip(map(own_name, found), moved, strict=True)), pods)
+
+    return make
 
 
-def cases() -> Iterator[object]:
-    for overlay, of_overlay in CASES.items():
-        yield from (pytest.param(overlay, case, id=f"{overlay}-{case}") for case in of_overlay)
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_every_policy_has_its_two_connections(overlay: str) -> None:
+    assert {(case.namespace, case.name) for case in CASES[overlay]} == {own_name(policy) for policy in policies_of(overlay)}
 
 
-def test_every_policy_has_its_two_connections(policed: Policed, request: pytest.FixtureRequest) -> None:
-    overlay = request.node.callspec.params["policed"]
-    assert {(case.namespace, case.name) for case in CASES[overlay]} == set(policed.policies)
-
-
-@pytest.mark.parametrize(("policed", "case"), cases(), indirect=["policed"])
-def test_a_policy_lets_one_connection_through_and_another_not(node: NodeUnderTest, policed: Policed, case: Case) -> None:
-    assert policed.is_possible(case.allowed, ALLOWED_WITHIN_S), "what it allows"
-    assert not policed.is_possible(case.refused, REFUSED_WITHIN_S), "what it does not allow"
-    policy = policed.policies[case.namespace, case.name]
+@pytest.mark.parametrize(
+    ("overlay", "case"),
+    [pytest.param(overlay, case, id=f"{overlay}-{case}") for overlay, of_overlay in CASES.items() for case in of_overlay],
+)
+def test_a_policy_lets_one_connection_through_and_another_not(
+    node: NodeUnderTest, policed: Callable[[str], Policed], overlay: str, case: Case
+) -> None:
+    under = policed(overlay)
+    assert under.is_possible(case.allowed, ALLOWED_WITHIN_S), "what it allows"
+    assert not under.is_possible(case.refused, REFUSED_WITHIN_S), "what it does not allow"
+    policy = under.policies[case.namespace, case.name]
     path = node.real.api.path("networking.k8s.io/v1", "NetworkPolicy", policy["metadata"]["namespace"], policy["metadata"]["name"])
     node.real.api.request("DELETE", path)
     try:
-        assert differs_soon(policed, case) == case.matters, "the policy is what makes the difference"
+        assert differs_soon(under, case) == case.matters, "the policy is what makes the difference"
     finally:
         node.real.api.apply(policy)
 
 
-def differs_soon(policed: Policed, case: Case) -> bool:
+def differs_soon(under: Policed, case: Case) -> bool:
     """Whether one of the two connections goes the other way; asked again, because the engine hears of a change a moment later."""
     return any(
-        not policed.is_possible(case.allowed, REFUSED_WITHIN_S) or policed.is_possible(case.refused, REFUSED_WITHIN_S)
+        not under.is_possible(case.allowed, REFUSED_WITHIN_S) or under.is_possible(case.refused, REFUSED_WITHIN_S)
         for _ in range(REMOVED_WITHIN_LOOKS if case.matters else 1)
     )

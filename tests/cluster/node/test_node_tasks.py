@@ -4,10 +4,11 @@ Only what is trained and asked of it is smaller than in the overlay's configurat
 """
 
 import json
+from typing import Any
 
 import yaml
 
-from tests.cluster.node.compiled_tasks import CompiledRun
+from tests.cluster.node.compiled_tasks import Artifact, CompiledRun
 from tests.cluster.node.installed_locally import RUNS, TASK_CLAIM, LocalInstallation
 from tests.cluster.node.node_under_test import NodeUnderTest
 
@@ -24,7 +25,7 @@ def test_a_run_of_real_containers_ends_in_a_release(node: NodeUnderTest, install
     data = run.run("locate", {"address": ingested["Output"]}).artifacts["dataset"]
     trained = run.run("train", {"settings": json.dumps(BASELINE)}, dataset=data).artifacts["baseline"]
 
-    def converted(component: str, recipe: str, quantization: str) -> dict[str, object]:
+    def converted(component: str, recipe: str, quantization: str) -> Artifact:
         asked = {"recipe": recipe, "settings": json.dumps({"quantization": quantization})}
         return run.run(component, asked, candidate=trained, dataset=data).artifacts["output"]
 
@@ -33,7 +34,7 @@ def test_a_run_of_real_containers_ends_in_a_release(node: NodeUnderTest, install
     evaluated = run.run("evaluate", {"recipe": "int8"}, candidate=int8, dataset=data, reference=reference).artifacts["evaluation"]
     settings = {"settings": json.dumps(BENCHMARK)}
     measured = run.run("benchmark", settings, baseline=baseline, candidates=[int8], dataset=data).artifacts["measurements"]
-    found = {"baseline": baseline, "candidates": [int8], "baseline_evaluation": reference, "evaluations": [evaluated]}
+    found: dict[str, Any] = {"baseline": baseline, "candidates": [int8], "baseline_evaluation": reference, "evaluations": [evaluated]}
     chosen = run.run("nominate", policy, **found, measurements=measured).artifacts
     tested = run.run("evaluate-baseline-2", baseline=baseline, dataset=data).artifacts["evaluation"]
     nominee = run.run("evaluate-nominee", nominee=chosen["nominee"], dataset=data, reference=tested).artifacts["evaluation"]
@@ -49,7 +50,7 @@ def test_a_run_of_real_containers_ends_in_a_release(node: NodeUnderTest, install
 
 def first_run(installed: LocalInstallation) -> CompiledRun:
     """The run that the receiver started, from what it uploaded and asked for."""
-    run = min(installed.kfp.state.runs.values(), key=lambda run: str(run["created_at"]))
+    run = installed.first_run()
     uploaded = installed.kfp.state.uploads[run["pipeline_version_reference"]["pipeline_version_id"]]
     spec, pods = yaml.safe_load_all(uploaded)
     return CompiledRun(installed.api, spec, pods, run["run_id"], run["runtime_config"]["parameters"], RUNS, TASK_CLAIM, installed.artifacts)

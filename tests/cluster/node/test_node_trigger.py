@@ -5,46 +5,24 @@ The object store is the manifests' own. Behind `ml-pipeline` is the stand-in for
 
 import copy
 import json
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.cluster.kubernetes_api import Manifest
-from tests.cluster.node.installed_locally import NAMESPACE, LocalInstallation
+from tests.cluster.node.installed_locally import NAMESPACE, WAIT_S, LocalInstallation
 from tests.cluster.node.node_under_test import NodeUnderTest
 from tests.cluster.node.workloads import log_of
 
 ALERT = Path(__file__).parents[2] / "unit" / "receiver_payloads" / "alertmanager_firing.json"
-WAIT_S = 180.0
 
 
-def await_value(installed: LocalInstallation, look: Callable[[], Any]) -> Any:
-    """What ``look`` gives once it is true; the receiver's log says why it is not."""
-    deadline = time.monotonic() + WAIT_S
-    while not (found := look()):
-        assert time.monotonic() < deadline, f"not within {WAIT_S:.0f} s; the receiver:\n{receiver_log(installed)[-4000:]}"
-        time.sleep(0.2)
-    return found
-
-
-def pods_of(installed: LocalInstallation, name: str) -> list[Manifest]:
-    query = {"labelSelector": f"app.kubernetes.io/name={name}"}
-    items: list[Manifest] = installed.api.request("GET", f"/api/v1/namespaces/{NAMESPACE}/pods", query=query).body["items"]
-    return items
-
-
-def receiver_log(installed: LocalInstallation) -> str:
-    return log_of(installed.api, NAMESPACE, pods_of(installed, "edgepress-receiver")[0]["metadata"]["name"])
-
-
-def fail_the_newest(installed: LocalInstallation) -> None:
-    """Have the newest run fail, as a run does whose pod was lost: one more is due."""
-    newest = max(installed.kfp.state.runs.values(), key=lambda run: str(run["created_at"]))
-    installed.kfp.state.set_state(newest["run_id"], "FAILED")
+def newest_run(installed: LocalInstallation) -> str:
+    """The identifier of the run that was started last; it is in progress, unless a test ended it."""
+    installed.first_run()
+    return str(max(installed.kfp.state.runs.values(), key=lambda run: str(run["created_at"]))["run_id"])
 
 
 @pytest.fixture
@@ -60,7 +38,7 @@ def fired(installed: LocalInstallation) -> Iterator[Callable[[], str]]:
     def fire() -> str:
         soon = copy.deepcopy(installed.cron_job)
         soon["spec"] |= {"schedule": "@every 3s"}  # the controller's cron library reads that too
-        before = {pod["metadata"]["name"] for pod in pods_of(installed, "edgepress-trigger")}
+        before = {pod["metadata"]["name"] for pod in installed.pods_of("edgepress-trigger")}
         api.apply(soon)
 
         def ended(pods: list[Manifest]) -> Manifest | None:
@@ -90,14 +68,13 @@ def test_every_workload_of_the_overlay_comes_up(installed: LocalInstallation) ->
 
 
 def test_the_receiver_starts_the_first_run_by_itself(installed: LocalInstallation) -> None:
-    await_value(installed, lambda: installed.kfp.state.runs)
-    run = installed.kfp.only_run()
-    assert f"started run {run['run_id']}" in await_value(installed, lambda: receiver_log(installed))
-    assert installed.kfp.door.tokens.users == {f"system:serviceaccount:{NAMESPACE}:edgepress-receiver"}  # type: ignore[union-attr]
+    run = installed.first_run()
+    assert installed.await_value(lambda: f"started run {run['run_id']}" in installed.receiver_log())
+    assert f"system:serviceaccount:{NAMESPACE}:edgepress-receiver" in installed.tokens.users
 
 
 def test_what_it_started_would_run_the_images_of_the_lock(installed: LocalInstallation) -> None:
-    (spec,) = installed.kfp.state.specs.values()
+    spec = installed.kfp.state.specs[installed.first_run()["pipeline_version_reference"]["pipeline_version_id"]]
     named = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
     of_the_lock = {f"{entry['newName']}@{entry['digest']}" for entry in installed.node.images.lock.values()}
     assert named <= of_the_lock
@@ -105,34 +82,35 @@ def test_what_it_started_would_run_the_images_of_the_lock(installed: LocalInstal
 
 
 def test_the_cron_job_starts_no_second_run_while_one_is_in_progress(installed: LocalInstallation, fired: Callable[[], str]) -> None:
-    run_id = installed.kfp.only_run()["run_id"]
-    assert f"nothing to do: run {run_id} is in progress" in fired()
-    assert len(installed.kfp.state.runs) == 1
-    assert f"system:serviceaccount:{NAMESPACE}:edgepress-trigger" in installed.kfp.door.tokens.users  # type: ignore[union-attr]
+    before = newest_run(installed)
+    assert f"nothing to do: run {before} is in progress" in fired()
+    assert newest_run(installed) == before
+    assert f"system:serviceaccount:{NAMESPACE}:edgepress-trigger" in installed.tokens.users
 
 
 def test_the_cron_job_starts_a_run_when_one_is_due_and_pushes_its_figures(installed: LocalInstallation, fired: Callable[[], str]) -> None:
-    before = set(installed.kfp.state.runs)
-    fail_the_newest(installed)
+    before = newest_run(installed)
+    installed.kfp.state.set_state(before, "FAILED")  # as one does whose pods were lost: one more is due
     said = fired()
-    (started,) = set(installed.kfp.state.runs) - before
-    assert f"started run {started}" in said
+    assert newest_run(installed) != before
+    assert f"started run {newest_run(installed)}" in said
     with urllib.request.urlopen(f"http://{installed.address_of('edgepress-pushgateway')}:9091/metrics", timeout=10) as answer:
         assert "edgepress_trigger_" in answer.read().decode()
 
 
 def test_an_event_makes_the_receiver_look_again(installed: LocalInstallation) -> None:
-    before = set(installed.kfp.state.runs)
-    fail_the_newest(installed)
+    before = newest_run(installed)
+    installed.kfp.state.set_state(before, "FAILED")
     url = f"http://{installed.address_of('edgepress-receiver')}:8080/events/alertmanager"
     headers = {"Authorization": f"Bearer {installed.receiver_token}", "Content-Type": "application/json"}
     with urllib.request.urlopen(urllib.request.Request(url, ALERT.read_bytes(), headers), timeout=10) as answer:
         assert answer.status == 202
-    (started,) = await_value(installed, lambda: set(installed.kfp.state.runs) - before)
-    assert f"started run {started}" in await_value(installed, lambda: receiver_log(installed))
+    assert installed.await_value(lambda: newest_run(installed) != before)
+    assert installed.await_value(lambda: f"started run {newest_run(installed)}" in installed.receiver_log())
 
 
 def test_their_claims_are_in_the_manifests_store(installed: LocalInstallation) -> None:
     store = installed.store()
+    installed.first_run()
     keys = [item["Key"] for item in store.list_objects_v2(Bucket="edgepress")["Contents"]]
     assert [key for key in keys if key.startswith("pipelines/claims/digits/")], json.dumps(keys)

@@ -102,7 +102,7 @@ test-images: setup ## the container images, built on a Debian base and run as in
 	else echo "image tests: NOT RUN ($$reason)"; fi
 
 # The images that several suites run, built before the tests that need them and kept; beside other tests, if one likes.
-kept-images: setup
+kept-images: setup ## build the images that several suites run, if what they are made of has changed; needs root
 	@if sh .ci/need root $(NODE_TOOLS) >/dev/null 2>&1; then $(BIN)/python -m tests.cluster images; fi
 
 # One process, because one control plane serves all tests, and one node. What the node lacks, its tests say.

@@ -145,10 +145,12 @@ def _is_from_elsewhere(image: Any) -> bool:
 @pytest.fixture(scope="session")
 def installed_locally(started_node: NodeUnderTest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalInstallation]:
     """Installed once for all tests that look at it."""
-    with ExitStack() as stack, started_node.real.network():
-        kfp = stack.enter_context(running_kfp(address=NODE))
-        kfp.door.tokens = tokens = ReviewedTokens(started_node.real.api)
-        yield _install(started_node, kfp, tokens, tmp_path_factory.mktemp("local"))
+    with ExitStack() as stack:
+        with started_node.real.network():
+            kfp = stack.enter_context(running_kfp(address=NODE))
+            kfp.door.tokens = tokens = ReviewedTokens(started_node.real.api)
+            installed = _install(started_node, kfp, tokens, tmp_path_factory.mktemp("local"))
+        yield installed
 
 
 def _install(node: NodeUnderTest, kfp: KfpServer, tokens: ReviewedTokens, folder: Path) -> LocalInstallation:

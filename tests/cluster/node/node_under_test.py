@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.binaries import UnavailableError
 from tests.cluster.cluster import NOT_RUN
 from tests.cluster.node.addresses import REGISTRY
-from tests.cluster.node.real_node import RealNode, running_node, unavailable_because
+from tests.cluster.node.real_node import RealNode, check_available, running_node
 from tests.cluster.node.stand_ins import SANDBOX, SERVERS, build_stand_ins
 from tests.images.kept_images import KeptImages, kept_images
 
@@ -39,13 +39,11 @@ def started_node(request: pytest.FixtureRequest) -> Iterator[NodeUnderTest]:
         if reporter is not None:
             reporter.write_line(line)
 
-    reason = unavailable_because()
-    if reason is not None:
-        pytest.skip(f"{NOT_RUN} on a real node ({reason})")
     with ExitStack() as opened:
-        images = opened.enter_context(kept_images(report))
-        stand_ins = build_stand_ins(images, report)
         try:
+            check_available(report)
+            images = opened.enter_context(kept_images(report))
+            stand_ins = build_stand_ins(images, report)
             real = opened.enter_context(running_node(images.registry_data, stand_ins[SANDBOX], (images.pushed_to, REGISTRY), report))
         except UnavailableError as error:
             pytest.skip(f"{NOT_RUN} on a real node ({error})")

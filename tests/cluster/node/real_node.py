@@ -36,13 +36,16 @@ _TOOLS = {
     "containerd": "containerd",
     "runc": "runc",
     "docker-registry": "docker-registry",
+    "buildah": "buildah",
+    "podman": "podman",
+    "debootstrap": "debootstrap",
     "ip": "iproute2",
     "iptables": "iptables",
     "nft": "nftables",
     "unshare": "util-linux",
     str(PLUGINS / "ptp"): "containernetworking-plugins",
 }
-"""Program: Debian's package that has it."""
+"""Program: Debian's package that has it. Some build the images without which a node is of no use here."""
 _CLONE_NEWNET = 0x40000000
 _CGROUP_PREFIX = "edgepress-node-"
 _END_TIMEOUT_S = 30.0
@@ -106,6 +109,19 @@ def unavailable_because() -> str | None:
     return None
 
 
+def check_available(report: Callable[[str], None] = lambda _: None) -> None:
+    """Have all that a node needs beside images: tools, rights and programs.
+
+    Raises:
+        UnavailableError: something cannot be had here.
+        BuildError: a program cannot be built.
+    """
+    reason = unavailable_because()
+    if reason is not None:
+        raise UnavailableError(reason)
+    find_or_build(PACKAGES, report)
+
+
 @contextmanager
 def running_node(
     images: Path, sandbox_image: str, registries: tuple[str, ...], report: Callable[[str], None] = lambda _: None
@@ -121,10 +137,7 @@ def running_node(
         BuildError: its programs cannot be built.
         ControlPlaneError: it does not become ready.
     """
-    reason = unavailable_because()
-    if reason is not None:
-        raise UnavailableError(reason)
-    find_or_build(PACKAGES, report)
+    check_available(report)
     _remove_abandoned()
     order = Order(f"{_CGROUP_PREFIX}{os.getpid()}-{secrets.token_hex(2)}", str(images), sandbox_image, registries)
     environment = {

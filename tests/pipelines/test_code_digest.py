@@ -28,7 +28,7 @@ def test_what_is_left_out_exists(module: str) -> None:
 def test_what_a_task_computes_with_is_in() -> None:
     assert {"train/fit.py", "train/batches.py", "models/registry.py"} <= files("edgepress.train.step")
     assert {"train/fit.py", "stages/stage.py", "compress/prune/pruning.py"} <= files("edgepress.compress.prune.step")
-    assert {"tflite/litert.py", "evaluate/accuracy.py"} <= files("edgepress.evaluate.step")
+    assert {"tflite/litert.py", "tasks/classification.py"} <= files("edgepress.evaluate.step")
 
 
 def test_a_digest_is_of_this_module_s_code() -> None:

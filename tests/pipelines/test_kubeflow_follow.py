@@ -109,7 +109,7 @@ def test_a_task_that_was_killed_is_told_in_kubeflows_words(submitted: Submitted)
     def kill() -> None:
         submitted.tasks.event("evaluate_test", "baseline", "started", 1.0)
         submitted.tasks.event("convert", "int8", "started", 2.0)
-        submitted.kfp.state.fail_task(submitted.run.run_id, "evaluate-baseline-2", "OOMKilled:\nexit code 137")
+        submitted.kfp.state.fail_task(submitted.run.run_id, "evaluate-test", "OOMKilled:\nexit code 137")
         submitted.goes("FAILED")()
 
     outcome, _ = submitted.follow(("tasks planned", kill))

@@ -1,4 +1,4 @@
-"""One contract for every store, against a real S3 server and a real folder; and each refusal in one line."""
+"""One contract for every store, the one in memory that other tests use among them; and each refusal in one line."""
 
 import http.client
 import socket
@@ -15,6 +15,7 @@ from edgepress.errors import ConfigError, StorageError
 from edgepress.storage import ObjectStore, join_key, open_store
 from edgepress.storage.embedded import EmbeddedStore
 from edgepress.storage.filesystem import FilesystemStore
+from tests.unit.memory_store import MemoryStore
 from tests.unit.store_environment import only
 
 READER_KEY, READER_SECRET = "reader-key", "reader-secret"
@@ -34,10 +35,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStore]:
         yield server
 
 
-@pytest.fixture(params=["folder", "s3"])
+@pytest.fixture(params=["folder", "s3", "memory"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
     if request.param == "folder":
         return open_store(str(tmp_path / "objects"))[0]
+    if request.param == "memory":
+        return MemoryStore()
     request.getfixturevalue("server")
     store, _ = open_store("s3://contract/ignored")
     for key in store.list_keys():

@@ -10,11 +10,11 @@ from edgepress.contracts.kubeflow import DataVolume
 from edgepress.contracts.last_verdict import Fingerprint, LastVerdict, last_verdict_key
 from edgepress.errors import EXIT_DONE, EXIT_FAILED, ConfigError, IntegrityError, StorageError
 from edgepress.storage import ObjectStore
-from edgepress.storage.filesystem import FilesystemStore
 from edgepress_pipelines.config.file import load_config
 from edgepress_pipelines.trigger import start as trigger
 from edgepress_pipelines.trigger.decision import MAX_FAILURES, KnownRun, RunState, Unchanged
 from edgepress_pipelines.trigger.start import CreateRun, TriggerOutcome, check_trigger_config, read_last_verdict, start_if_due
+from tests.unit.memory_store import MemoryStore
 from tests.unit.virtual_time import VirtualTime
 
 CONFIG = """
@@ -58,11 +58,11 @@ class Cluster:
 
 
 class Project:
-    """A configuration whose storage is a folder, and its cluster."""
+    """A configuration, a store, and its cluster."""
 
     def __init__(self, folder: Path) -> None:
         self.cluster = Cluster()
-        self.store: ObjectStore = FilesystemStore(folder / "storage")
+        self.store: ObjectStore = MemoryStore()
         self._config = folder / "config.yaml"
         self._config.write_text(CONFIG)
 

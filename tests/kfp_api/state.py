@@ -2,7 +2,8 @@
 
 The rules were read in the source of KFP 2.17's API server (backend/src/apiserver: server, resource, storage, list, template): names of
 experiments, pipelines and versions are unique, those of runs and recurring runs are not; a namespace is dropped where there is one user
-and demanded where there are many; a run that has not finished says that it finished in 1970.
+and demanded where there are many; a run that has not finished says that it finished in 1970; a recurring run owns the Workflows that it
+started, so Kubernetes' garbage collector removes them with it unless they are orphaned, and nobody says how such a run ended.
 """
 
 import threading
@@ -11,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import kfp_server_api.models as models
 
 from tests.kfp_api.messages import ApiError, parse
 from tests.kfp_api.pipeline_spec import check_cron, check_parameters, parse_pipeline
@@ -27,6 +30,7 @@ class State:
         is_multi_user: whether each user has a namespace.
         specs: of each version: what it runs.
         uploads: of each version: the file, in which the platform's part is too.
+        lost_workflows: runs in progress whose Workflow is gone: their pods are too, and their state stays what it is.
     """
 
     is_multi_user: bool = False
@@ -37,6 +41,7 @@ class State:
     uploads: dict[str, bytes] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     recurring_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lost_workflows: set[str] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _clock: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=1))
 
@@ -117,6 +122,16 @@ class State:
     def switch(self, recurring_run_id: str, enabled: bool) -> None:
         found = self.get(self.recurring_runs, recurring_run_id, "recurring run")
         found |= {"status": "ENABLED" if enabled else "DISABLED", "mode": "ENABLE" if enabled else "DISABLE"}
+
+    def delete_recurring_run(self, recurring_run_id: str, propagation_policy: str) -> None:
+        """Delete a recurring run, and the Workflows that it owns unless the policy makes them orphans."""
+        self.get(self.recurring_runs, recurring_run_id, "recurring run")
+        if propagation_policy not in models.V2beta1DeletePropagationPolicy.allowable_values:
+            raise ApiError(400, f'parsing field "propagation_policy": {propagation_policy} is not valid')
+        del self.recurring_runs[recurring_run_id]
+        if propagation_policy != models.V2beta1DeletePropagationPolicy.ORPHAN:
+            owned = (run for run in self.runs.values() if run.get("recurring_run_id") == recurring_run_id)
+            self.lost_workflows.update(run["run_id"] for run in owned if run["finished_at"] == NEVER)
 
     def terminate(self, run_id: str) -> None:
         run = self.get(self.runs, run_id, "run")

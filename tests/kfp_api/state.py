@@ -3,7 +3,8 @@
 The rules were read in the source of KFP 2.17's API server (backend/src/apiserver: server, resource, storage, list, template): names of
 experiments, pipelines and versions are unique, those of runs and recurring runs are not; a namespace is dropped where there is one user
 and demanded where there are many; a run that has not finished says that it finished in 1970; a recurring run owns the Workflows that it
-started, so Kubernetes' garbage collector removes them with it unless they are orphaned, and nobody says how such a run ended.
+started, so Kubernetes' garbage collector removes them with it unless they are orphaned, and nobody says how such a run ended; a run that
+is terminated goes by CANCELING to FAILED; entries of a run's history may lack their state.
 """
 
 import threading
@@ -135,16 +136,20 @@ class State:
 
     def terminate(self, run_id: str) -> None:
         run = self.get(self.runs, run_id, "run")
-        if run["finished_at"] == NEVER:
-            self.set_state(run_id, "CANCELING")
+        if run["finished_at"] != NEVER:
+            raise ApiError(400, f"Failed to terminate a run: Failed to terminate a run {run_id}. Row not found")
+        self.set_state(run_id, "CANCELING")
 
     def set_state(self, run_id: str, state: str) -> None:
-        """Let a run go on to another state."""
+        """Let a run go on to another state, as its Workflow's is translated: none ever becomes CANCELED."""
+        assert state != "CANCELED", "a run that was terminated ends as FAILED"
         with self.lock:
             run = self.runs[run_id]
+            if (run["state"], state) == ("PENDING", "RUNNING"):  # reported once before its Workflow has a phase
+                run["state_history"].append({"update_time": self.now()})
             run["state"] = state
             run["state_history"].append({"update_time": self.now(), "state": state})
-            if state in ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"):
+            if state in ("SUCCEEDED", "FAILED", "SKIPPED"):
                 run["finished_at"] = self.now()
 
     def fail_task(self, run_id: str, task: str, message: str) -> None:

@@ -181,11 +181,11 @@ def test_a_run_that_is_stopped(submitted: Submitted) -> None:
     outcome, heard = submitted.follow(
         ("tasks planned", submitted.goes("RUNNING")),
         ("running", lambda: connection.runs.run_service_terminate_run(submitted.run.run_id)),
-        ("running -> canceling", submitted.goes("CANCELED")),
+        ("running -> canceling", submitted.goes("FAILED")),
     )
     assert outcome.exit_code == 1
     assert outcome.message is not None
-    assert "stopped" in outcome.message
+    assert outcome.message.startswith("the run was stopped on Kubeflow")
     assert "Kubeflow: canceling -> canceled" in heard
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from edgepress.contracts.last_verdict import Fingerprint
 from edgepress_pipelines.kubeflow.api.connection import Connection
 from edgepress_pipelines.kubeflow.api.listing import every
+from edgepress_pipelines.kubeflow.runs.record import state_of
 from edgepress_pipelines.trigger.decision import KnownRun, RunState
 
 FINGERPRINT_PARAMETER = "fingerprint"
@@ -14,7 +15,7 @@ LOOK_BACK = timedelta(days=14)
 """Runs created earlier are not looked at: none takes that long, and the listing would grow for ever."""
 
 _STATES: dict[str, RunState] = {"SUCCEEDED": "succeeded", "SKIPPED": "succeeded", "FAILED": "failed", "CANCELED": "stopped"}
-"""Of ``v2beta1.RuntimeState``. All others, ``CANCELING`` too, have pods that may still write."""
+"""Of ``state_of``. All others, ``CANCELING`` too, have pods that may still write."""
 
 
 def list_known_runs(connection: Connection, now: Fingerprint) -> list[KnownRun]:
@@ -31,7 +32,7 @@ def list_known_runs(connection: Connection, now: Fingerprint) -> list[KnownRun]:
     for run in _newest_runs(connection):
         given = _fingerprint_of(run)
         if given is not None and (given.code, given.configuration) == (now.code, now.configuration):
-            known.append(KnownRun(run.run_id, _STATES.get(run.state or "", "active"), given.dataset))
+            known.append(KnownRun(run.run_id, _STATES.get(state_of(run), "active"), given.dataset))
     return known
 
 

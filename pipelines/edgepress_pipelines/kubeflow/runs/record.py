@@ -27,7 +27,7 @@ class RunRecord:
     Attributes:
         run_id: KFP's identifier, also the name of the run's folder.
         name: how KFP lists it.
-        state: in KFP's words; PENDING until it says otherwise.
+        state: see ``state_of``.
         created_at: when it was asked for.
         finished_at: None while it goes on.
         problem: what KFP says went wrong, in one line; None when it says nothing.
@@ -101,7 +101,7 @@ def record_of(run: Any) -> RunRecord:
     return RunRecord(
         run_id=run.run_id,
         name=run.display_name or "",
-        state=run.state if run.state not in (None, "RUNTIME_STATE_UNSPECIFIED") else "PENDING",
+        state=state_of(run),
         created_at=run.created_at,
         finished_at=finished,
         problem=_problem(run, task_problems),
@@ -112,6 +112,23 @@ def record_of(run: Any) -> RunRecord:
         pipeline_spec=run.pipeline_spec or None,
         version=(reference.pipeline_id, reference.pipeline_version_id) if reference is not None else None,
     )
+
+
+def state_of(run: Any) -> State:
+    """A run's state in KFP's words, PENDING until it has one, and CANCELED where KFP says FAILED of a run that somebody stopped.
+
+    KFP translates the phase of the run's Workflow, and Argo's phase of a Workflow that was terminated is Failed. That it was CANCELING
+    before, the run's history says, whose entries may lack their state.
+
+    Args:
+        run: a ``V2beta1Run``.
+    """
+    if run.state in (None, "RUNTIME_STATE_UNSPECIFIED"):
+        return "PENDING"
+    if run.state == "FAILED" and any(entry.state == "CANCELING" for entry in run.state_history or ()):
+        return "CANCELED"
+    state: State = run.state
+    return state
 
 
 def _context(text: object) -> RunContext:

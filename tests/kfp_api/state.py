@@ -152,12 +152,20 @@ class State:
             if state in ("SUCCEEDED", "FAILED", "SKIPPED"):
                 run["finished_at"] = self.now()
 
-    def fail_task(self, run_id: str, task: str, message: str) -> None:
-        """Record a task that failed in a run, as its workflow's controller reports it."""
+    def report_task(self, run_id: str, task: str, state: str) -> None:
+        """Record how a task of a run stands, as KFP reports the nodes of its Workflow: several for each task, none with an error.
+
+        A task has a driver, an executor and, as it may be tried again, an attempt of its own; the whole run is one, too.
+        """
         with self.lock:
-            detail = {"run_id": run_id, "task_id": str(uuid.uuid4()), "display_name": task, "state": "FAILED"}
-            details = self.runs[run_id].setdefault("run_details", {"task_details": []})
-            details["task_details"].append(detail | {"error": {"code": 13, "message": message}})
+            now = self.now()
+            nodes = [(f"{task}-driver", "SUCCEEDED"), (task, state), (f"{task}(0)", state), ("executor", state), ("root", state)]
+            details = self.runs[run_id].setdefault("run_details", {"task_details": []})["task_details"]
+            for name, stands in nodes:
+                times = {"create_time": now, "start_time": now, "end_time": "0001-01-01T00:00:00Z" if stands == "RUNNING" else now}
+                node = {"run_id": run_id, "task_id": str(uuid.uuid4()), "display_name": name, "state": stands}
+                details.append(node | times | {"state_history": [{"update_time": now, "state": stands}]})
+            details.append({"run_id": run_id, "task_id": str(uuid.uuid4()), "create_time": now})  # of an execution, without name and state
 
     def fire(self, recurring_run_id: str) -> str:
         """Let a recurring run start a run, as its controller does when the time has come; the run's identifier."""

@@ -145,6 +145,7 @@ class State:
         assert state != "CANCELED", "a run that was terminated ends as FAILED"
         with self.lock:
             run = self.runs[run_id]
+            assert run_id not in self.lost_workflows or state == "CANCELING", "KFP learns how a run stands from its Workflow"
             if (run["state"], state) == ("PENDING", "RUNNING"):  # reported once before its Workflow has a phase
                 run["state_history"].append({"update_time": self.now()})
             run["state"] = state
@@ -186,6 +187,10 @@ class State:
         """A time later than the last: KFP counts whole seconds, and tests shall not wait for one to pass."""
         self._clock += timedelta(seconds=1)
         return self._clock.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def set_clock(self, now: datetime) -> None:
+        """Let time pass until then."""
+        self._clock = now
 
     def _startable(self, wanted: dict[str, Any], what: str) -> dict[str, Any]:
         """What runs and recurring runs have in common."""

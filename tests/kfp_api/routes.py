@@ -160,8 +160,8 @@ def _switch(state: State, request: Request, recurring_run_id: str, word: str) ->
 
 
 def _delete_recurring_run(state: State, request: Request, recurring_run_id: str) -> dict[str, Any]:
-    state.get(state.recurring_runs, recurring_run_id, "recurring run")
-    del state.recurring_runs[recurring_run_id]
+    unspecified = "DELETE_PROPAGATION_POLICY_UNSPECIFIED"
+    state.delete_recurring_run(recurring_run_id, request.query.get("propagation_policy", unspecified))
     return {}
 
 

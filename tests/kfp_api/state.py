@@ -2,7 +2,9 @@
 
 The rules were read in the source of KFP 2.17's API server (backend/src/apiserver: server, resource, storage, list, template): names of
 experiments, pipelines and versions are unique, those of runs and recurring runs are not; a namespace is dropped where there is one user
-and demanded where there are many; a run that has not finished says that it finished in 1970.
+and demanded where there are many; a run that has not finished says that it finished in 1970; a recurring run owns the Workflows that it
+started, so Kubernetes' garbage collector removes them with it unless they are orphaned, and nobody says how such a run ended; a run that
+is terminated goes by CANCELING to FAILED; entries of a run's history may lack their state.
 """
 
 import threading
@@ -11,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import kfp_server_api.models as models
 
 from tests.kfp_api.messages import ApiError, parse
 from tests.kfp_api.pipeline_spec import check_cron, check_parameters, parse_pipeline
@@ -27,6 +31,7 @@ class State:
         is_multi_user: whether each user has a namespace.
         specs: of each version: what it runs.
         uploads: of each version: the file, in which the platform's part is too.
+        lost_workflows: runs in progress whose Workflow is gone: their pods are too, and their state stays what it is.
     """
 
     is_multi_user: bool = False
@@ -37,6 +42,7 @@ class State:
     uploads: dict[str, bytes] = field(default_factory=dict)
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
     recurring_runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    lost_workflows: set[str] = field(default_factory=set)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _clock: datetime = field(default_factory=lambda: datetime.now(UTC) - timedelta(hours=1))
 
@@ -118,26 +124,49 @@ class State:
         found = self.get(self.recurring_runs, recurring_run_id, "recurring run")
         found |= {"status": "ENABLED" if enabled else "DISABLED", "mode": "ENABLE" if enabled else "DISABLE"}
 
+    def delete_recurring_run(self, recurring_run_id: str, propagation_policy: str) -> None:
+        """Delete a recurring run, and the Workflows that it owns unless the policy makes them orphans."""
+        self.get(self.recurring_runs, recurring_run_id, "recurring run")
+        if propagation_policy not in models.V2beta1DeletePropagationPolicy.allowable_values:
+            raise ApiError(400, f'parsing field "propagation_policy": {propagation_policy} is not valid')
+        del self.recurring_runs[recurring_run_id]
+        if propagation_policy != models.V2beta1DeletePropagationPolicy.ORPHAN:
+            owned = (run for run in self.runs.values() if run.get("recurring_run_id") == recurring_run_id)
+            self.lost_workflows.update(run["run_id"] for run in owned if run["finished_at"] == NEVER)
+
     def terminate(self, run_id: str) -> None:
         run = self.get(self.runs, run_id, "run")
-        if run["finished_at"] == NEVER:
-            self.set_state(run_id, "CANCELING")
+        if run["finished_at"] != NEVER:
+            raise ApiError(400, f"Failed to terminate a run: Failed to terminate a run {run_id}. Row not found")
+        self.set_state(run_id, "CANCELING")
 
     def set_state(self, run_id: str, state: str) -> None:
-        """Let a run go on to another state."""
+        """Let a run go on to another state, as its Workflow's is translated: none ever becomes CANCELED."""
+        assert state != "CANCELED", "a run that was terminated ends as FAILED"
         with self.lock:
             run = self.runs[run_id]
+            assert run_id not in self.lost_workflows or state == "CANCELING", "KFP learns how a run stands from its Workflow"
+            if (run["state"], state) == ("PENDING", "RUNNING"):  # reported once before its Workflow has a phase
+                run["state_history"].append({"update_time": self.now()})
             run["state"] = state
             run["state_history"].append({"update_time": self.now(), "state": state})
-            if state in ("SUCCEEDED", "FAILED", "CANCELED", "SKIPPED"):
+            if state in ("SUCCEEDED", "FAILED", "SKIPPED"):
                 run["finished_at"] = self.now()
 
-    def fail_task(self, run_id: str, task: str, message: str) -> None:
-        """Record a task that failed in a run, as its workflow's controller reports it."""
+    def report_task(self, run_id: str, task: str, state: str) -> None:
+        """Record how a task of a run stands, as KFP reports the nodes of its Workflow: several for each task, none with an error.
+
+        A task has a driver, an executor and, as it may be tried again, an attempt of its own; the whole run is one, too.
+        """
         with self.lock:
-            detail = {"run_id": run_id, "task_id": str(uuid.uuid4()), "display_name": task, "state": "FAILED"}
-            details = self.runs[run_id].setdefault("run_details", {"task_details": []})
-            details["task_details"].append(detail | {"error": {"code": 13, "message": message}})
+            now = self.now()
+            nodes = [(f"{task}-driver", "SUCCEEDED"), (task, state), (f"{task}(0)", state), ("executor", state), ("root", state)]
+            details = self.runs[run_id].setdefault("run_details", {"task_details": []})["task_details"]
+            for name, stands in nodes:
+                times = {"create_time": now, "start_time": now, "end_time": "0001-01-01T00:00:00Z" if stands == "RUNNING" else now}
+                node = {"run_id": run_id, "task_id": str(uuid.uuid4()), "display_name": name, "state": stands}
+                details.append(node | times | {"state_history": [{"update_time": now, "state": stands}]})
+            details.append({"run_id": run_id, "task_id": str(uuid.uuid4()), "create_time": now})  # of an execution, without name and state
 
     def fire(self, recurring_run_id: str) -> str:
         """Let a recurring run start a run, as its controller does when the time has come; the run's identifier."""
@@ -158,6 +187,10 @@ class State:
         """A time later than the last: KFP counts whole seconds, and tests shall not wait for one to pass."""
         self._clock += timedelta(seconds=1)
         return self._clock.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def set_clock(self, now: datetime) -> None:
+        """Let time pass until then."""
+        self._clock = now
 
     def _startable(self, wanted: dict[str, Any], what: str) -> dict[str, Any]:
         """What runs and recurring runs have in common."""

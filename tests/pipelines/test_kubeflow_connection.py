@@ -15,7 +15,7 @@ from edgepress_pipelines.kubeflow.api.experiments import ensure_experiment, find
 from edgepress_pipelines.kubeflow.api.listing import every
 from edgepress_pipelines.kubeflow.api.transport import Patience
 from edgepress_pipelines.kubeflow.api.variables import COOKIE_VARIABLE, HOST_VARIABLE, POD_TOKEN_VARIABLE, TOKEN_VARIABLE
-from edgepress_pipelines.kubeflow.preflight import MINIMUM_BACKEND, check_backend
+from edgepress_pipelines.kubeflow.preflight import MINIMUM_BACKEND, check_backend, check_reading
 from tests.kfp_api.faults import Fault, Kind
 from tests.kfp_api.server import KfpServer, running_kfp
 from tests.pipelines.cluster_project import QUICK, connect, refusal
@@ -205,6 +205,18 @@ def test_where_there_are_many_users_one_must_say_who(kfp: KfpServer) -> None:
     single = connect(kfp, namespace="named-all-the-same")
     assert check_backend(single, None).pods_namespace == "named-all-the-same"
     assert single.namespace is None
+    assert check_backend(single, None).pods_namespace == "named-all-the-same", "a second look forgets nothing"
+    assert single.namespace is None
+
+
+def test_a_namespace_that_changes_nothing_is_said_where_something_is_only_looked_at(kfp: KfpServer) -> None:
+    said: list[str] = []
+    check_reading(connect(kfp, namespace="team", tell=said.append))
+    assert said == [f"{kfp.url}: serves one user, so --namespace team changes nothing here"]
+    check_reading(connect(kfp, tell=said.append))
+    with running_kfp(is_multi_user=True) as shared:
+        check_reading(connect(shared, namespace="team", tell=said.append))
+    assert len(said) == 1
 
 
 def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

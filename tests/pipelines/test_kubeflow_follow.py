@@ -105,17 +105,17 @@ def test_a_last_attempt_that_was_killed_hides_no_earlier_word(submitted: Submitt
     assert outcome.message.startswith("ingest ended without a word")
 
 
-def test_a_task_that_was_killed_is_told_in_kubeflows_words(submitted: Submitted) -> None:
+def test_of_tasks_that_say_nothing_more_the_one_that_was_killed_is_named(submitted: Submitted) -> None:
     def kill() -> None:
         submitted.tasks.event("evaluate_test", "baseline", "started", 1.0)
         submitted.tasks.event("convert", "int8", "started", 2.0)
-        submitted.kfp.state.fail_task(submitted.run.run_id, "evaluate-test", "OOMKilled:\nexit code 137")
+        submitted.kfp.state.report_task(submitted.run.run_id, "evaluate-test", "FAILED")
         submitted.goes("FAILED")()
 
     outcome, _ = submitted.follow(("tasks planned", kill))
     assert outcome.exit_code == 1
     url = connect(submitted.kfp).run_url(submitted.run.run_id)
-    assert outcome.message == f"evaluate_test of baseline was killed: OOMKilled: exit code 137; see {url}"
+    assert outcome.message == f"evaluate_test of baseline ended without a word (killed, or out of memory?); see {url}"
 
 
 def test_logs_are_named_where_there_are_some(submitted: Submitted) -> None:
@@ -164,16 +164,28 @@ def test_a_run_whose_pipeline_was_deleted_is_followed_all_the_same(submitted: Su
     assert "not found" in heard[1]
 
 
-def test_a_run_whose_pods_never_ran_tells_what_kubeflow_says(submitted: Submitted) -> None:
+@pytest.mark.parametrize(
+    ("failed", "named"), [("ingest", "ingest"), ("evaluate-test", "evaluate_test of baseline"), ("convert-2", "convert")]
+)
+def test_a_task_whose_pod_never_ran_is_named(submitted: Submitted, failed: str, named: str) -> None:
     def fail() -> None:
-        submitted.kfp.state.fail_task(submitted.run.run_id, "ingest", "ImagePullBackOff: no such\nimage")
+        submitted.kfp.state.report_task(submitted.run.run_id, failed, "FAILED")
         submitted.goes("FAILED")()
 
     outcome, _ = submitted.follow(("tasks planned", fail))
     assert outcome.exit_code == 1
-    assert outcome.message is not None
-    assert "ingest: ImagePullBackOff: no such image" in outcome.message
-    assert submitted.run.run_id in outcome.message
+    url = connect(submitted.kfp).run_url(submitted.run.run_id)
+    assert outcome.message == f"{named} failed before it could say a word (no such image, no room, a missing Secret?); see {url}"
+
+
+def test_what_cannot_be_heard_is_not_taken_for_silence(submitted: Submitted) -> None:
+    def fail() -> None:
+        submitted.kfp.state.report_task(submitted.run.run_id, "ingest", "FAILED")
+        submitted.goes("FAILED")()
+
+    elsewhere = replace(submitted, run=replace(submitted.run, storage_uri=None))
+    outcome, _ = elsewhere.follow(("tasks planned", fail))
+    assert outcome.message == f"the run failed on Kubeflow; see {connect(submitted.kfp).run_url(submitted.run.run_id)}"
 
 
 def test_a_run_that_is_stopped(submitted: Submitted) -> None:
@@ -181,11 +193,11 @@ def test_a_run_that_is_stopped(submitted: Submitted) -> None:
     outcome, heard = submitted.follow(
         ("tasks planned", submitted.goes("RUNNING")),
         ("running", lambda: connection.runs.run_service_terminate_run(submitted.run.run_id)),
-        ("running -> canceling", submitted.goes("CANCELED")),
+        ("running -> canceling", submitted.goes("FAILED")),
     )
     assert outcome.exit_code == 1
     assert outcome.message is not None
-    assert "stopped" in outcome.message
+    assert outcome.message.startswith("the run was stopped on Kubeflow")
     assert "Kubeflow: canceling -> canceled" in heard
 
 

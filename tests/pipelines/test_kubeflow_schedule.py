@@ -139,6 +139,17 @@ def test_pausing_resuming_and_deleting(kfp: KfpServer, tmp_path: Path) -> None:
     assert kfp.state.recurring_runs == {}
 
 
+@pytest.mark.parametrize("removal", ["delete", "replace"])
+def test_a_run_that_goes_on_outlives_its_schedule(kfp: KfpServer, tmp_path: Path, removal: str) -> None:
+    create(kfp, tmp_path)
+    kfp.state.set_state(kfp.state.fire(only(kfp)["recurring_run_id"]), "RUNNING")
+    if removal == "delete":
+        assert len(delete_schedule(connect(kfp), "digits")) == 1
+    else:
+        assert create(kfp, tmp_path, schedule={"cron": "0 4 * * *"}).did == "replaced"
+    assert kfp.state.lost_workflows == set()
+
+
 def test_pausing_twice_because_an_answer_was_lost_is_fine(kfp: KfpServer, tmp_path: Path) -> None:
     create(kfp, tmp_path)
     kfp.faults.add(Fault("lose answer", at=":disable"))

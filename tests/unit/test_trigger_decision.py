@@ -19,7 +19,7 @@ from edgepress_pipelines.trigger.decision import (
 from tests.unit.sample_fingerprints import digest, fingerprint, verdict
 
 fingerprints = st.builds(fingerprint, st.integers(0, 1), st.integers(0, 1), st.integers(0, 1))
-states: st.SearchStrategy[RunState] = st.sampled_from(["active", "succeeded", "failed", "stopped"])
+states: st.SearchStrategy[RunState] = st.sampled_from(["active", "silent", "succeeded", "failed", "stopped"])
 verdicts = st.none() | st.builds(verdict, st.none() | fingerprints, st.sampled_from(["passed", "rejected", "inconclusive"]))
 datasets = st.none() | st.integers(0, 1).map(digest)
 
@@ -30,11 +30,13 @@ def test_every_decision_has_its_ground(
 ) -> None:
     runs = [KnownRun(f"run-{number}", state, dataset) for number, (state, dataset) in enumerate(found)]
     decision = decide(now, last, runs, force=force)
-    in_the_way = [run for run in runs if run.state == "active" and run.dataset in (None, now.dataset)]
+    stands = ["active"] if force else ["active", "silent"]
+    in_the_way = [run for run in runs if run.state in stands and run.dataset in (None, now.dataset)]
     ended = [state for state, dataset in found if dataset == now.dataset]
     hopeless = ended[:1] == ["stopped"] or (len(ended) >= MAX_FAILURES and set(ended[:MAX_FAILURES]) == {"failed"})
     if in_the_way:
-        assert decision == AlreadyRunning(in_the_way[0].run_id, surely=in_the_way[0].dataset is not None)
+        first = in_the_way[0]
+        assert decision == AlreadyRunning(first.run_id, surely=first.dataset is not None, is_silent=first.state == "silent")
     elif force:
         assert isinstance(decision, Start)
     elif last is not None and last.fingerprint == now:

@@ -126,6 +126,16 @@ def test_a_run_that_somebody_stopped_is_not_started_again(project: Project) -> N
     assert project.trigger("dataset.seed=1").started_run_id == "run-2"
 
 
+def test_a_run_that_has_fallen_silent_gives_way_to_force_alone(project: Project) -> None:
+    project.trigger()
+    project.cluster.end("silent")
+    waiting = project.trigger()
+    assert (waiting.exit_code, waiting.started_run_id) == (EXIT_DONE, None)
+    assert waiting.message.endswith("it has long given no sign of life: if its Workflow is gone, start anew with --force")
+    assert project.trigger(force=True).started_run_id == "run-2"
+    assert project.trigger(force=True).started_run_id is None, "the one that was started now is in progress"
+
+
 def test_a_run_that_ends_while_the_claim_is_awaited_is_not_repeated(project: Project) -> None:
     """The run that another trigger started reaches its verdict between this trigger's two looks."""
     config = load_config(project._config, ["resources.kubeflow.storage_uri=s3://bucket/prefix"])

@@ -12,4 +12,10 @@ def finish(context: str, run_id: str, status: dsl.PipelineTaskFinalStatus) -> No
     from edgepress.task import enter_run
 
     run = enter_run(context)
-    finish(name=run.name, run_id=run_id, engine_state=status.state, message=status.error_message or "")
+    finish(
+        name=run.name,
+        run_id=run_id,
+        engine_state=status.state,
+        message=status.error_message or "",
+        folder=run.folder(run_id),
+    )

@@ -62,7 +62,12 @@ class ConnectionOptions:
         ),
     ] = None
     namespace: Annotated[
-        str | None, typer.Option("--namespace", metavar="NAME", help="Your profile's namespace, where Kubeflow serves many users.")
+        str | None,
+        typer.Option(
+            "--namespace",
+            metavar="NAME",
+            help="Your profile's namespace, where Kubeflow serves many users; else that of its pods, to look for the Secret in.",
+        ),
     ] = None
     token_file: Annotated[
         Path | None,

@@ -30,10 +30,10 @@ def list_runs(
     """List the newest runs, with their verdicts where the object store can be read from here."""
     connection = kubeflow.connect()
 
-    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_reading
     from edgepress_pipelines.kubeflow.runs import listing
 
-    check_backend(connection, None)
+    check_reading(connection)
     listing.show_runs(make_console(), listing.list_runs(connection, experiment, limit, tell))
 
 
@@ -52,12 +52,12 @@ def show_logs(
     connection = kubeflow.connect()
 
     from edgepress.errors import InputError
-    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_reading
     from edgepress_pipelines.kubeflow.runs.folder import RunFolder
     from edgepress_pipelines.kubeflow.runs.record import read_run
     from edgepress_pipelines.terminal.foreign_text import harmless
 
-    check_backend(connection, None)
+    check_reading(connection)
     record = read_run(connection, run)
     if record.storage_uri is None:
         raise InputError(f"run {run}: its parameters do not say where its logs are; see {connection.run_url(record.run_id)}")
@@ -83,10 +83,10 @@ def follow(
     connection = kubeflow.connect()
 
     from edgepress_pipelines.flow.workdir import Workdir
-    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_reading
     from edgepress_pipelines.kubeflow.runs.record import read_run
 
-    check_backend(connection, None)
+    check_reading(connection)
     run_id = read_run(connection, run).run_id
     Workdir(workdir)  # what is wrong input is told before anything is followed
     follow_to_end(make_console(), connection, run_id, workdir, plain, repeated_options(context, connection))

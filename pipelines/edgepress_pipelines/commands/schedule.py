@@ -54,12 +54,12 @@ def list_schedules(*, kubeflow: ConnectionOptions) -> None:
 
     from rich.text import Text
 
-    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_reading
     from edgepress_pipelines.kubeflow.schedule import find_schedules
     from edgepress_pipelines.terminal.foreign_text import harmless
     from edgepress_pipelines.terminal.tables import make_table, print_table
 
-    check_backend(connection, None)
+    check_reading(connection)
     found = find_schedules(connection)
     if not found:
         typer.echo("no schedules")
@@ -108,13 +108,13 @@ def delete_schedule(*, name: ScheduleArgument, kubeflow: ConnectionOptions) -> N
 
 def _settle(name: str, connection: "Connection") -> str:
     """The schedule's name, and a connection that is ready to ask for it."""
-    from edgepress_pipelines.kubeflow.preflight import check_backend
+    from edgepress_pipelines.kubeflow.preflight import check_backend, check_reading
 
     if name.endswith((".yaml", ".yml")):
         settings = ConfigOptions(Path(name)).load()
         check_backend(connection, settings.resources.kubeflow.namespace)
         return settings.name
-    check_backend(connection, None)
+    check_reading(connection)
     return name
 
 

@@ -25,7 +25,7 @@ def trigger(
     *,
     given: ConfigOptions,
     force: Annotated[
-        bool, typer.Option("--force", help="Start although nothing has changed, or although runs with this change failed.")
+        bool, typer.Option("--force", help="Start although nothing has changed, or although runs with this change failed or fell silent.")
     ] = False,
     listen: Annotated[
         str | None,

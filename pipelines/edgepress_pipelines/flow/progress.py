@@ -1,6 +1,6 @@
 """How far a run has come, by the events of its tasks, and what these leave out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from edgepress.task import TaskEvent
 from edgepress_pipelines.flow.plan import PlannedTask, TaskKey
@@ -41,6 +41,10 @@ class RunProgress:
         """The tasks that began and said nothing since, the newest first: killed from outside, when the run has ended."""
         started = [event for event in self.last.values() if event.state == "started"]
         return sorted(started, key=lambda event: event.unix_time_s, reverse=True)
+
+    def unheard(self, engine_names: Set[str]) -> list[PlannedTask]:
+        """Of the tasks that KFP calls so, those that have told nothing, in the order of the flow."""
+        return [task for task in self._planned.values() if task.engine_name in engine_names and task.key not in self.last]
 
     def engine_name(self, event: TaskEvent) -> str | None:
         """What KFP calls the task of an event; None for one that is not in the plan."""

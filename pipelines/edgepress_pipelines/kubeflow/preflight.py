@@ -75,7 +75,7 @@ def check_backend(connection: Connection, namespace: str | None) -> Backend:
     answer = connection.client.call_api("/apis/v2beta1/healthz", "GET", response_type="object", _return_http_data_only=True)
     if not isinstance(answer, dict) or not {"multi_user", "tag_name", "commit_sha"} & answer.keys():
         raise InputError(f"{connection.host}: answers, but not as Kubeflow Pipelines does; check --host")
-    wanted = connection.namespace or namespace
+    wanted = connection.given_namespace or connection.namespace or namespace
     backend = Backend(
         version=_version(connection.host, answer.get("tag_name")),
         is_multi_user=answer.get("multi_user") is True,
@@ -87,6 +87,18 @@ def check_backend(connection: Connection, namespace: str | None) -> Backend:
         )
     # Where there is one user, requests carry no namespace: KFP knows where its runs go.
     connection.namespace = wanted if backend.is_multi_user else None
+    return backend
+
+
+def check_reading(connection: Connection) -> Backend:
+    """``check_backend`` for a command that only looks at what is there, and says so when a namespace that was given changes nothing.
+
+    Raises:
+        KubeflowError, InputError: as ``check_backend``.
+    """
+    backend = check_backend(connection, None)
+    if connection.given_namespace is not None and not backend.is_multi_user:
+        connection.tell(f"{connection.host}: serves one user, so --namespace {connection.given_namespace} changes nothing here")
     return backend
 
 

@@ -211,8 +211,10 @@ def _digest(connection: Connection, wanted: Any) -> str:
 
 
 def _delete(connection: Connection, schedule: Schedule) -> None:
+    # KFP makes a schedule the owner of the Workflows that it started: unless orphaned, those in progress are removed with it, pods and all.
+    orphan = kfp_server_api.V2beta1DeletePropagationPolicy.ORPHAN
     try:
-        connection.recurring_runs.recurring_run_service_delete_recurring_run(schedule.recurring_run_id)
+        connection.recurring_runs.recurring_run_service_delete_recurring_run(schedule.recurring_run_id, propagation_policy=orphan)
     except KubeflowError as error:
         if error.status != 404:  # gone already is what was wanted
             raise

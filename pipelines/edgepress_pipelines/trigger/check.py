@@ -14,6 +14,7 @@ from edgepress_pipelines.kubeflow.preflight import ClusterCheck, check_backend, 
 from edgepress_pipelines.kubeflow.runs.submit import create_run, prepare_run
 from edgepress_pipelines.trigger.decision import KnownRun
 from edgepress_pipelines.trigger.known_runs import list_known_runs
+from edgepress_pipelines.trigger.sign_of_life import longest_attempt
 from edgepress_pipelines.trigger.start import CreateRun, TriggerOutcome, check_trigger_config, start_if_due
 
 
@@ -65,7 +66,7 @@ def check(request: TriggerRequest, *, force: bool, tell: Callable[[str], None]) 
     pipeline = compile_pipeline(config.resources.kubeflow, lock)
 
     def runs_of(now: Fingerprint) -> list[KnownRun]:
-        return list_known_runs(connection, now)
+        return list_known_runs(connection, now, longest_attempt(config.resources.kubeflow))
 
     def prepare(fingerprint: Fingerprint) -> CreateRun:
         check_before_start(config, connection, request.cluster_check, tell)

@@ -11,7 +11,7 @@ from edgepress.contracts.last_verdict import Fingerprint, LastVerdict
 MAX_FAILURES = 3
 """Runs of one fingerprint that may fail in a row. A pod may have been evicted; the fourth would fail like the third."""
 
-RunState = Literal["active", "succeeded", "failed", "stopped"]
+RunState = Literal["active", "silent", "succeeded", "failed", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class KnownRun:
 
     Attributes:
         run_id: KFP's identifier.
-        state: ``stopped`` is one that somebody ended on purpose.
+        state: ``silent`` is one in progress that may not live any more, see ``sign_of_life``; ``failed`` is also one that cannot;
+            ``stopped`` is one that somebody ended on purpose.
         dataset: digest of the source when the run was started; None when whoever started it did not look, as a schedule does not.
     """
 
@@ -38,10 +39,14 @@ class Start:
 
 @dataclass(frozen=True)
 class AlreadyRunning:
-    """A run of this very fingerprint is in progress, or, unless ``surely``, one that may be: what data it saw is not known yet."""
+    """A run of this very fingerprint is in progress, or, unless ``surely``, one that may be: what data it saw is not known yet.
+
+    ``is_silent`` is one that may not live any more.
+    """
 
     run_id: str
     surely: bool
+    is_silent: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,8 @@ def decide(now: Fingerprint, last: LastVerdict | None, runs: Sequence[KnownRun],
     """Decide whether a run is due.
 
     A run in progress on another fingerprint does not stand in the way: it judges what is out of date by now. A run in progress on the
-    same one does, even with ``force``, because both would write the same checkpoints; and so does one that may be on the same one.
+    same one does, even with ``force``, because both would write the same checkpoints; and so does one that may be on the same one. One
+    that is silent gives way to ``force`` alone.
 
     A verdict is written before what passed is released. So a verdict alone is no ground to do nothing: a run that passed must not have
     failed afterwards.
@@ -81,9 +87,10 @@ def decide(now: Fingerprint, last: LastVerdict | None, runs: Sequence[KnownRun],
         # A run that has reached its verdict says there what it saw.
         return last.fingerprint.dataset if last is not None and last.fingerprint is not None and run.run_id == last.run_id else run.dataset
 
-    active = next((run for run in runs if run.state == "active" and dataset_of(run) in (None, now.dataset)), None)
+    in_the_way = ("active",) if force else ("active", "silent")
+    active = next((run for run in runs if run.state in in_the_way and dataset_of(run) in (None, now.dataset)), None)
     if active is not None:
-        return AlreadyRunning(active.run_id, surely=dataset_of(active) is not None)
+        return AlreadyRunning(active.run_id, surely=dataset_of(active) is not None, is_silent=active.state == "silent")
     if force:
         return Start("it was forced")
     same = [run for run in runs if dataset_of(run) == now.dataset]

@@ -54,9 +54,13 @@ class TriggerOutcome:
         if isinstance(self.decision, Start):
             return f"started run {self.started_run_id}: {self.decision.reason}"
         if isinstance(self.decision, AlreadyRunning):
+            run = f"run {self.decision.run_id}"
+            silent = (
+                "; it has long given no sign of life: if its Workflow is gone, start anew with --force" if self.decision.is_silent else ""
+            )
             if self.decision.surely:
-                return f"nothing to do: run {self.decision.run_id} is in progress on the same data, code and configuration"
-            return f"nothing to do: run {self.decision.run_id} of the same code and configuration is in progress, maybe on the same data"
+                return f"nothing to do: {run} is in progress on the same data, code and configuration{silent}"
+            return f"nothing to do: {run} of the same code and configuration is in progress, maybe on the same data{silent}"
         if isinstance(self.decision, GivenUp):
             return f"no run was started: {self.decision.reason}"
         return self.decision.reason
@@ -84,7 +88,8 @@ def start_if_due(
         config: what a run would be computed from.
         code: digest of the pipeline that is compiled for it.
         runs_of, prepare_run: the cluster.
-        force: start although nothing has changed, or although runs with this change failed; not beside a run of the same fingerprint.
+        force: start although nothing has changed, or although runs with this change failed; beside a run of the same fingerprint only
+            when that has long given no sign of life.
         tell: is given one line when another trigger has to be waited for.
 
     Raises:

@@ -61,7 +61,8 @@ class Connection:
         self.host = _host(settings.host)
         self.patience = settings.patience
         self.tell: Tell = settings.tell
-        self.namespace = _namespace(settings.namespace)
+        self.given_namespace = _namespace(settings.namespace)
+        self.namespace = self.given_namespace  # what requests carry, see ``preflight.check_backend``
         configuration = kfp_server_api.Configuration(host=self.host)
         if settings.ca_file is not None:
             _check_ca_file(settings.ca_file)

@@ -151,9 +151,10 @@ class Follower:
         try:
             has_verdict = self._fetch()
         except StorageError as error:
-            end = f"{run.state.lower()}: {run.problem}" if run.problem else run.state.lower()
             again = f"fetch them later with: edgepress runs follow {run.run_id}"
-            return self._failed(f"the run has ended ({end}), but its results cannot be read from here: {error}; {again}; see {url}")
+            return self._failed(
+                f"the run has ended ({run.state.lower()}), but its results cannot be read from here: {error}; {again}; see {url}"
+            )
         try:
             verdict = read_verdict(run_dir) if has_verdict else None
         except IntegrityError as error:
@@ -172,10 +173,11 @@ class Follower:
             return self._failed(f"the run succeeded on Kubeflow, but {where} holds no verdict; see {url}")
         if run.state in ("CANCELED", "SKIPPED"):
             return self._failed(f"the run was stopped on Kubeflow ({run.state.lower()}); see {url}")
-        otherwise = f"the run failed on Kubeflow{f': {run.problem}' if run.problem else ''}; see {url}"
+        otherwise = f"the run failed on Kubeflow; see {url}"
         logs = run_dir / LOGS
         see = str(logs) if any(logs.glob(f"*{LOG_SUFFIX}")) else url  # a task that was killed leaves no log
-        message, exit_code = explain_failure(self._progress, otherwise, see, run.task_problems)
+        failed_tasks = run.failed_tasks if self._folder is not None else frozenset[str]()  # else silence would mean nothing
+        message, exit_code = explain_failure(self._progress, otherwise, see, failed_tasks)
         return RunOutcome(verdict=verdict, run_dir=run_dir, exit_code=exit_code, published_uri=published_uri(run_dir), message=message)
 
     def _fetch(self) -> bool:

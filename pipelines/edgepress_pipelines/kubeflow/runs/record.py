@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from edgepress.contracts.run import RunContext
-from edgepress.errors import InputError, one_line
+from edgepress.errors import InputError
 from edgepress_pipelines.kubeflow.api.connection import Connection
 from edgepress_pipelines.kubeflow.api.listing import every, named
 
@@ -27,11 +27,10 @@ class RunRecord:
     Attributes:
         run_id: KFP's identifier, also the name of the run's folder.
         name: how KFP lists it.
-        state: in KFP's words; PENDING until it says otherwise.
+        state: see ``state_of``.
         created_at: when it was asked for.
         finished_at: None while it goes on.
-        problem: what KFP says went wrong, in one line; None when it says nothing.
-        task_problems: KFP's name for a task that failed -> what it says about it, in one line.
+        failed_tasks: KFP's names for tasks that failed, and for groups of them; it does not say why any did.
         pipeline: the configuration's name; empty when the parameters do not tell.
         storage_uri: where the run's folder is; None when the parameters do not tell.
         parameters: that it was started with.
@@ -44,8 +43,7 @@ class RunRecord:
     state: State
     created_at: datetime | None
     finished_at: datetime | None
-    problem: str | None
-    task_problems: Mapping[str, str]
+    failed_tasks: frozenset[str]
     pipeline: str
     storage_uri: str | None
     parameters: Mapping[str, Any]
@@ -96,22 +94,37 @@ def record_of(run: Any) -> RunRecord:
     parameters = (run.runtime_config.parameters if run.runtime_config else None) or {}
     context = _context(parameters.get("context"))
     finished = run.finished_at if run.finished_at is not None and run.finished_at.timestamp() > 0 else None  # 1970 stands for "not yet"
-    task_problems = _task_problems(run)
     reference = run.pipeline_version_reference
     return RunRecord(
         run_id=run.run_id,
         name=run.display_name or "",
-        state=run.state if run.state not in (None, "RUNTIME_STATE_UNSPECIFIED") else "PENDING",
+        state=state_of(run),
         created_at=run.created_at,
         finished_at=finished,
-        problem=_problem(run, task_problems),
-        task_problems=task_problems,
+        failed_tasks=_failed_tasks(run),
         pipeline=context.name,
         storage_uri=context.storage or None,
         parameters=parameters,
         pipeline_spec=run.pipeline_spec or None,
         version=(reference.pipeline_id, reference.pipeline_version_id) if reference is not None else None,
     )
+
+
+def state_of(run: Any) -> State:
+    """A run's state in KFP's words, PENDING until it has one, and CANCELED where KFP says FAILED of a run that somebody stopped.
+
+    KFP translates the phase of the run's Workflow, and Argo's phase of a Workflow that was terminated is Failed. That it was CANCELING
+    before, the run's history says, whose entries may lack their state.
+
+    Args:
+        run: a ``V2beta1Run``.
+    """
+    if run.state in (None, "RUNTIME_STATE_UNSPECIFIED"):
+        return "PENDING"
+    if run.state == "FAILED" and any(entry.state == "CANCELING" for entry in run.state_history or ()):
+        return "CANCELED"
+    state: State = run.state
+    return state
 
 
 def _context(text: object) -> RunContext:
@@ -121,14 +134,7 @@ def _context(text: object) -> RunContext:
         return RunContext()  # another release wrote it: the run can still be listed
 
 
-def _task_problems(run: Any) -> dict[str, str]:
-    """KFP's own words about failed tasks. A pod that never ran (no such image, no room) or was killed is told of nowhere else."""
-    tasks = (run.run_details.task_details if run.run_details else None) or ()
-    failed = [task for task in tasks if task.state == "FAILED" and task.error and task.error.message]
-    return {task.display_name or "": one_line(task.error.message) for task in failed}
-
-
-def _problem(run: Any, task_problems: Mapping[str, str]) -> str | None:
-    if task_problems:
-        return "; ".join(f"{name}: {words}" for name, words in task_problems.items())
-    return one_line(run.error.message) if run.error is not None and run.error.message else None
+def _failed_tasks(run: Any) -> frozenset[str]:
+    """The field ``error`` is left out: KFP never fills it, neither a run's nor a task's, not after OOMKilled either."""
+    nodes = (run.run_details.task_details if run.run_details else None) or ()
+    return frozenset(node.display_name for node in nodes if node.state == "FAILED" and node.display_name)

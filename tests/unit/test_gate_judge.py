@@ -64,6 +64,9 @@ def test_verdict_has_the_fixed_format() -> None:
         *("hardware", "hardware.class", "hardware.cpu", "hardware.runtime", "hardware.threads"),
         *("candidates", "candidates.recipe", "candidates.outcome", "candidates.model_digest", "candidates.reasons", "candidates.metrics"),
         *("targets", "targets.channel", "targets.artifact", "targets.digest", "targets.policy_digest", "targets.outcome"),
+        *("targets.policy", "targets.policy.objective", "targets.policy.accuracy", "targets.policy.accuracy.min"),
+        *("targets.policy.accuracy.max_drop", "targets.policy.latency_p50_ms", "targets.policy.latency_p50_ms.max_ratio"),
+        *("targets.policy.size_gzip_bytes", "targets.policy.size_gzip_bytes.max_ratio"),
         *("targets.metrics", "targets.checks", "targets.checks.name", "targets.checks.observed", "targets.checks.interval"),
         *("targets.checks.threshold", "targets.checks.outcome", "targets.checks.reason", "baseline", "baseline.metrics"),
     }

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from edgepress.contracts.candidate import BASELINE, ArtifactKind, CandidateRecord, Failure
 from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.policy import GateSettings
+from edgepress.contracts.thresholds import check_threshold, thresholds_of
 from edgepress.contracts.verdict import CandidateVerdict
 from edgepress.device.digest import digest_bytes
 from edgepress.gate.measurement import FoundModel, Measurement, measure_baseline, measure_candidates
 from edgepress.gate.nominate import Choice, choose_nominee
-from edgepress.gate.thresholds import check_threshold, thresholds_of
 from edgepress.tasks.registry import TASKS
 from tests.unit.sample_run import BASELINE_MODEL, DATASET_DIGEST, MODELS, POLICY, Model, benchmark_of, opened_evaluation_of, tflite_of
 

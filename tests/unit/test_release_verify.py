@@ -78,9 +78,7 @@ def test_a_verdict_that_contradicts_itself_is_noticed_in_a_consistent_bundle(bun
     """A failing check beside "passed", and every digest set right."""
     rewrite(bundle, VERDICT_NAME, lambda path: path.write_text(path.read_text().replace('"observed": 0.0112', '"observed": 0.5')))
     change_manifest(bundle, verdict_digest=digest_file(bundle / VERDICT_NAME))
-    with pytest.raises(
-        IntegrityError, match=r"verdict\.json: contradicts itself: its check accuracy\.max_drop .* is passed at 0\.5"
-    ):
+    with pytest.raises(IntegrityError, match=r"verdict\.json: contradicts itself: its check accuracy\.max_drop .* is passed at 0\.5"):
         verify_files(bundle)
 
 

@@ -139,6 +139,11 @@ FAULTS = {
     "evaluation of validation data": (evaluated("nominee", split="validation"), ["validation split", "test split"]),
     "evaluation failed": (evaluated("nominee", failure=FAILURE), ["the interpreter refused it"]),
     "evaluation is empty": (evaluated("nominee", metrics={}), ["no metrics"]),
+    "accuracy edited": (evaluated("nominee", metrics={"accuracy": 0.999}), ["its accuracy is 0.999, but its scores give 0.918"]),
+    "baseline's accuracy edited": (
+        evaluated("baseline", metrics={"accuracy": 0.5}),
+        ["the baseline cannot be compared with: the evaluation contradicts itself: its accuracy is 0.5, but its scores give 0.9179"],
+    ),
     "another file than nominated": (evaluated("nomination", nominee_artifacts={"tflite": OTHER}), [OTHER, DIGEST]),
     "another recipe than nominated": (evaluated("nomination", nominee="float16"), ["float16", "int8"]),
     "another policy": (evaluated("nomination", policy_digest=OTHER), [OTHER, policy_digest(POLICY)]),

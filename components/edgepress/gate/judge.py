@@ -12,7 +12,7 @@ from edgepress.contracts.nomination import Nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.thresholds import check_all, decide
 from edgepress.contracts.verdict import Check, HardwareStatement, ModelMetrics, TargetVerdict, Verdict
-from edgepress.gate.measurement import FoundModel, find_faults
+from edgepress.gate.measurement import FoundModel, find_disagreements, find_faults
 
 LOCAL_CHANNEL = "local"
 
@@ -109,6 +109,7 @@ def _baseline_faults(evidence: Evidence) -> Iterator[str]:
         yield f"the baseline's evaluation used dataset {evaluation.dataset_digest}, but this run's is {nomination.dataset_digest}"
     if baseline_digest is None or evaluation.model_digest != baseline_digest:
         yield f"the baseline's evaluation measured digest {evaluation.model_digest}, but the baseline has {baseline_digest}"
+    yield from (f"the baseline cannot be compared with: {fault}" for fault in find_disagreements(evidence.baseline_evaluation))
     measured = [latency.model_digest for latency in evidence.benchmark.models if latency.recipe == BASELINE]
     if measured != [baseline_digest]:
         seen = ", ".join(measured) or "nothing"

@@ -96,4 +96,4 @@ def test_what_was_judged_as_a_saved_model_has_golden_outputs_of_its_own(tmp_path
     verify_bundle(tmp_path / "bundle")
     write_archive(tmp_path / "bundle" / golden_name("saved_model"), {"outputs": expected["saved_model"] + np.float32(1.0)})
     with pytest.raises(IntegrityError, match=r"saved_model: output .* of golden example .* they differ by 1"):
-        check_all_golden(tmp_path / "bundle", manifest.golden)
+        check_all_golden(tmp_path / "bundle", manifest)

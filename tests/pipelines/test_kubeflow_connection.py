@@ -230,6 +230,7 @@ def test_mistakes_in_the_connections_settings(tmp_path: Path, monkeypatch: pytes
         (ConnectionSettings(), "no address of Kubeflow Pipelines; give --host URL or set EDGEPRESS_KFP_HOST"),
         (ConnectionSettings(host="kubeflow.example.org"), "is not a URL"),
         (ConnectionSettings(host="https://me:pass@kubeflow.example.org"), "--token-file"),
+        (ConnectionSettings(host="https://me:my/pass@kubeflow.example.org"), "--token-file"),
         (ConnectionSettings(host="me:pass@kubeflow.example.org"), "--token-file"),
         (ConnectionSettings(host="https://me:pass@[kubeflow"), "--token-file"),
         (ConnectionSettings(host="http://[bad"), "--host 'http://[bad': is not a URL"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgepress.contracts.candidate import BASELINE, TFLITE_NAME, CandidateRecord, Failure, StageName, StageRecord, write_candidate
 from edgepress.contracts.dataset import SPLIT_NAMES, SplitName
@@ -24,11 +25,13 @@ from edgepress.contracts.json_file import write_json
 from edgepress.contracts.latency import BENCHMARK_NAME, Benchmark, Hardware, Latency
 from edgepress.contracts.policy import GateSettings
 from edgepress.device.digest import digest_bytes
+from edgepress.tasks.classification import confusion, macro_f1, worst_class_recall
 from edgepress.tasks.task import Scored
 
 DATASET_DIGEST = digest_bytes(b"fashion")
 SPLIT_DIGESTS = {name: digest_bytes(name.encode()) for name in SPLIT_NAMES}
 EXAMPLES = 1000
+"""Of each class."""
 LABELS = ("T-shirt", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot")
 POLICY = GateSettings.model_validate_json(
     '{"accuracy": {"min": 0.88, "max_drop": 0.02}, "latency_p50_ms": {"max_ratio": 1.2}, "size_gzip_bytes": {"max_ratio": 0.4}}'
@@ -159,7 +162,9 @@ def evaluation_of(
             failure=model.failure,
         )
     accuracy = model.accuracy if split == "validation" else model.test_accuracy
-    confusion = _confusion(accuracy, len(labels))
+    examples = EXAMPLES * len(labels)
+    accuracy = round(examples * accuracy) / examples
+    counts = confusion(*_labels_and_predictions(accuracy, len(labels)), len(labels))
     return Evaluation(
         recipe=model.recipe,
         artifact="tflite",
@@ -169,12 +174,12 @@ def evaluation_of(
         split_digest=SPLIT_DIGESTS[split],
         model_digest=digest_bytes(tflite_of(model)),
         runtime="litert 2.3.0",
-        examples=EXAMPLES * len(labels),
+        examples=examples,
         meaning="logits",
         metrics={
             "accuracy": accuracy,
-            "macro_f1": accuracy - 0.001,
-            "worst_class_recall": accuracy - 0.12,
+            "macro_f1": macro_f1(counts),
+            "worst_class_recall": worst_class_recall(counts),
             "worst_slice_accuracy": max(accuracy - 0.031, 0.0) if slices else None,
             "auc": 0.99,
             "calibration_error": 0.02,
@@ -194,7 +199,7 @@ def evaluation_of(
         if slices
         else {},
         labels=labels,
-        confusion=confusion,
+        confusion=tuple(tuple(int(count) for count in row) for row in counts),
         layers=tuple(
             LayerWeights(
                 tensor=f"resnet8/conv2d_{index}/Conv2D",
@@ -212,27 +217,22 @@ def evaluation_of(
 def opened_evaluation_of(
     model: Model, split: SplitName, baseline: Model = BASELINE_MODEL, *, slices: bool = True, labels: tuple[str, ...] = LABELS
 ) -> OpenedEvaluation:
-    """The same with raw outputs and scores of 1,000 examples that bear its accuracy out."""
+    """The same with the raw outputs and scores that bear it out."""
     record = evaluation_of(model, split, baseline, slices=slices, labels=labels)
     if record.failure is not None:
         return OpenedEvaluation(record, None)
-    scores = np.zeros(EXAMPLES)
-    scores[: round(EXAMPLES * (record.metrics["accuracy"] or 0.0))] = 1.0
-    labels_of = np.arange(EXAMPLES) % len(labels)
-    predicted = np.where(scores == 1.0, labels_of, (labels_of + 1) % len(labels))
+    right, predicted = _labels_and_predictions(record.metrics["accuracy"] or 0.0, len(labels))
+    scores = (right == predicted).astype(np.float64)
     return OpenedEvaluation(record, Scored(np.eye(len(labels), dtype=np.float32)[predicted], "logits", scores))
 
 
-def _confusion(accuracy: float, classes: int) -> tuple[tuple[int, ...], ...]:
+def _labels_and_predictions(accuracy: float, classes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Both int64 [EXAMPLES x classes]; the first are right, the others wrong, and some mistakes are more common than others."""
+    labels = np.arange(EXAMPLES * classes, dtype=np.int64) % classes
+    right = round(len(labels) * accuracy)
     generator = np.random.default_rng(7)
-    rows = []
-    for label in range(classes):
-        wrong = round(1000 * (1 - accuracy))
-        spread = generator.multinomial(wrong, generator.dirichlet(np.full(classes, 0.4)))
-        spread[label] = 0
-        spread[label] = 1000 - spread.sum()
-        rows.append(tuple(int(value) for value in spread))
-    return tuple(rows)
+    offsets = generator.choice(np.arange(1, classes), size=len(labels) - right, p=generator.dirichlet(np.full(classes - 1, 0.4)))
+    return labels, np.concatenate([labels[:right], (labels[right:] + offsets) % classes])
 
 
 def _write_candidate(root: Path, model: Model, curves: bool) -> Path:

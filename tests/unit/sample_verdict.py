@@ -1,8 +1,10 @@
 """A verdict on four candidates, in three outcomes."""
 
+from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.verdict import Verdict
 
 DIGEST = "sha256:" + "0" * 64
+POLICY = GateSettings.model_validate_json('{"accuracy": {"max_drop": 0.03}, "size_gzip_bytes": {"max": 50000.0}}')
 BASELINE = {"accuracy": 0.9806, "size_bytes": 316228, "size_gzip_bytes": 290137, "latency_p50_ms": 0.041}
 
 
@@ -19,16 +21,18 @@ def verdict_of(kind: str) -> Verdict:
         ("qat", "failed", ["quantize: the loss became NaN in epoch 2; lower train.learning_rate"], {}),
     ]
     outcome = "passed" if kind == "passed" else "rejected"
-    accuracy = {"name": "accuracy.max_drop", "observed": 0.0112 if kind == "passed" else 0.0412, "threshold": 0.03, "outcome": outcome}
+    lost = 0.0112 if kind == "passed" else 0.0412
+    accuracy = {"name": "accuracy.max_drop", "observed": lost, "threshold": 0.03, "outcome": outcome}
     accuracy["reason"] = f"accuracy is {accuracy['observed']} below the baseline's, {'within' if kind == 'passed' else 'more than'} 0.03"
     size = {"name": "size_gzip_bytes.max", "observed": 14438, "threshold": 50000.0, "outcome": "passed", "reason": "small enough"}
     target = {
         "channel": "local",
         "artifact": "tflite",
         "digest": DIGEST,
-        "policy_digest": DIGEST,
+        "policy": POLICY,
+        "policy_digest": policy_digest(POLICY),
         "outcome": outcome,
-        "metrics": student,
+        "metrics": student | {"accuracy": round(BASELINE["accuracy"] - lost, 4), "accuracy_drop": lost},
         "checks": (accuracy | {"interval": None}, size | {"interval": None}),
     }
     return Verdict.model_validate(

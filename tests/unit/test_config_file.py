@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
-from edgepress.contracts.config import PipelineConfig
+from edgepress.contracts.config import PipelineConfig, ReleaseSettings
 from edgepress_pipelines.config.file import load_config
 from tests.unit.config_files import GOOD, refusal, write
 
@@ -97,6 +98,11 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
         ("gate:", "benchmark: {threads: 4}\ngate:", "c.yaml:16: benchmark.threads: must be 1, is 4"),
         ("name: demo", "name: Demo Net", "c.yaml:1: name: must be 1 to 48 lower-case letters, digits, '-' and '_'"),
         ("gate:", "release: {uri: 'http://x'}\ngate:", "c.yaml:16: release.uri: must be of the form s3://bucket/prefix, a bucket being"),
+        (
+            "gate:",
+            "release: {endpoint_url: 'http://me:hunter2@host'}\ngate:",
+            "c.yaml:16: release.endpoint_url: holds a name or a password; take it out and set AWS_ACCESS_KEY_ID",
+        ),
         ("gate:", "release: {endpoint_url: 'host:9000'}\ngate:", "c.yaml:16: release.endpoint_url: must be of the form http://host:port"),
         # missing
         ("name: demo\n", "", "c.yaml: name: is missing"),
@@ -177,6 +183,12 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
 def test_refused_in_one_line(old: str, new: str, message: str, tmp_path: Path) -> None:
     assert GOOD.count(old) >= 1
     assert refusal(write(tmp_path, GOOD.replace(old, new, 1))).startswith(message)
+
+
+def test_a_password_in_an_endpoint_stays_out_of_the_log_of_a_task_that_is_given_one() -> None:
+    with pytest.raises(ValidationError) as raised:
+        ReleaseSettings.model_validate_json('{"endpoint_url": "http://me:hunter2@host"}')
+    assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The evaluation steps on real files: what they write, carry over and refuse."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -110,6 +111,31 @@ def test_the_nominee_is_evaluated_under_its_own_recipe_on_test_data(dataset: Pat
     evaluate_test(recipe="nominee", candidate=nominee, dataset=dataset, output=tmp_path / "out")
     evaluation = read_evaluation(tmp_path / "out")
     assert (evaluation.recipe, evaluation.split, evaluation.failure) == ("half", "test", None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"metrics": {"accuracy": 7.5}}, r"\(metrics: Value error, accuracy: cannot be 7\.5\)"),
+        ({"metrics": {"accuracy": -0.1}}, r"accuracy: cannot be -0\.1"),
+        ({"metrics": {"size_bytes": 0}}, r"size_bytes: cannot be 0"),
+        ({"metrics": {"size_bytes": 10**400}}, r"size_bytes: cannot be 1000"),
+        ({"metrics": {"macs": -1}}, r"macs: cannot be -1"),
+        ({"metrics": {"sparsity": 1.5}}, r"sparsity: cannot be 1\.5"),
+        ({"examples": 0}, r"\(examples: "),
+        ({"confusion": [[-1]]}, r"\(confusion\.0\.0: "),
+        ({"slices": {"side": {"left": {"count": 1, "value": 2.0}}}}, r"accuracy where side is 'left': cannot be 2\.0"),
+    ],
+)
+def test_a_record_of_what_cannot_be_is_refused(dataset: Path, tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    output = tmp_path / "output"
+    candidate = write_model(tmp_path / "candidate", "int8", "conv_int8")
+    evaluate(recipe="int8", candidate=candidate, dataset=str(dataset), split="validation", output=output)
+    record = read_evaluation(output).model_dump(mode="json")
+    (output / "evaluation.json").write_text(json.dumps(record | change))
+    with pytest.raises(IntegrityError, match=said) as raised:
+        read_evaluation(output)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_failed_candidate_carries_its_failure_over(dataset: Path, tmp_path: Path) -> None:

@@ -64,6 +64,9 @@ def test_verdict_has_the_fixed_format() -> None:
         *("hardware", "hardware.class", "hardware.cpu", "hardware.runtime", "hardware.threads"),
         *("candidates", "candidates.recipe", "candidates.outcome", "candidates.model_digest", "candidates.reasons", "candidates.metrics"),
         *("targets", "targets.channel", "targets.artifact", "targets.digest", "targets.policy_digest", "targets.outcome"),
+        *("targets.policy", "targets.policy.objective", "targets.policy.accuracy", "targets.policy.accuracy.min"),
+        *("targets.policy.accuracy.max_drop", "targets.policy.latency_p50_ms", "targets.policy.latency_p50_ms.max_ratio"),
+        *("targets.policy.size_gzip_bytes", "targets.policy.size_gzip_bytes.max_ratio"),
         *("targets.metrics", "targets.checks", "targets.checks.name", "targets.checks.observed", "targets.checks.interval"),
         *("targets.checks.threshold", "targets.checks.outcome", "targets.checks.reason", "baseline", "baseline.metrics"),
     }
@@ -136,6 +139,11 @@ FAULTS = {
     "evaluation of validation data": (evaluated("nominee", split="validation"), ["validation split", "test split"]),
     "evaluation failed": (evaluated("nominee", failure=FAILURE), ["the interpreter refused it"]),
     "evaluation is empty": (evaluated("nominee", metrics={}), ["no metrics"]),
+    "accuracy edited": (evaluated("nominee", metrics={"accuracy": 0.999}), ["its accuracy is 0.999, but its scores give 0.918"]),
+    "baseline's accuracy edited": (
+        evaluated("baseline", metrics={"accuracy": 0.5}),
+        ["the baseline cannot be compared with: the evaluation contradicts itself: its accuracy is 0.5, but its scores give 0.9179"],
+    ),
     "another file than nominated": (evaluated("nomination", nominee_artifacts={"tflite": OTHER}), [OTHER, DIGEST]),
     "another recipe than nominated": (evaluated("nomination", nominee="float16"), ["float16", "int8"]),
     "another policy": (evaluated("nomination", policy_digest=OTHER), [OTHER, policy_digest(POLICY)]),

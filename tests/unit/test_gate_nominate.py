@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from edgepress.contracts.candidate import BASELINE, ArtifactKind, CandidateRecord, Failure
 from edgepress.contracts.evaluation import OpenedEvaluation
 from edgepress.contracts.policy import GateSettings
+from edgepress.contracts.thresholds import check_threshold, thresholds_of
 from edgepress.contracts.verdict import CandidateVerdict
 from edgepress.device.digest import digest_bytes
 from edgepress.gate.measurement import FoundModel, Measurement, measure_baseline, measure_candidates
 from edgepress.gate.nominate import Choice, choose_nominee
-from edgepress.gate.thresholds import check_threshold, thresholds_of
 from edgepress.tasks.registry import TASKS
 from tests.unit.sample_run import BASELINE_MODEL, DATASET_DIGEST, MODELS, POLICY, Model, benchmark_of, opened_evaluation_of, tflite_of
 
@@ -86,6 +86,8 @@ def test_no_threshold_nominates_nobody() -> None:
         ({"dataset_digest": OTHER}, [OTHER, DATASET_DIGEST]),
         ({"split": "test"}, ["test split", "validation split"]),
         ({"metrics": {}}, ["no metrics"]),
+        ({"metrics": {"accuracy": 0.999}}, ["accuracy is 0.999, but its scores give 0.9204"]),
+        ({"examples": 3}, ["is of 3 examples, but kept 10000"]),
     ],
 )
 def test_evaluation_of_something_else_bars(change: dict[str, object], named: list[str]) -> None:
@@ -167,17 +169,19 @@ def test_missing_objective_is_not_eligible() -> None:
     assert only(choice).reasons == ("the objective, multiply-accumulates, was not measured",)
 
 
-NUMBERS = st.one_of(st.none(), st.just(math.nan), st.just(math.inf), st.floats(min_value=0.0, max_value=10.0))
-SIZES = st.one_of(st.none(), st.just(math.nan), st.just(math.inf), st.integers(min_value=0, max_value=10))
+BROKEN = st.sampled_from([None, math.nan, math.inf])
+SHARES = BROKEN | st.floats(min_value=0.0, max_value=1.0)
+COSTS = BROKEN | st.floats(min_value=0.01, max_value=10.0)
+SIZES = BROKEN | st.integers(min_value=1, max_value=10)
 MEASUREMENTS = st.lists(
     st.tuples(
         st.sampled_from([None, Failure(stage="prune", reason="diverged")]),
         st.sampled_from([(), ("a fault",)]),
-        NUMBERS,
+        SHARES,
         SIZES,
         SIZES,
-        NUMBERS,
-        NUMBERS,
+        COSTS,
+        COSTS,
     ),
     max_size=6,
 ).map(

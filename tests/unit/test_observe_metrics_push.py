@@ -92,6 +92,16 @@ def test_an_address_that_is_none_is_told(url: str, monkeypatch: pytest.MonkeyPat
     assert push_metrics(IDENTITY, ENDED, []) is not None
 
 
+def test_an_address_with_a_password_is_neither_used_nor_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering_server(200) as gateway:
+        monkeypatch.setenv(PUSHGATEWAY_VARIABLE, gateway.url.replace("http://", "http://me:hunter2@"))
+        problem = push_metrics(IDENTITY, ENDED, [])
+    assert problem is not None
+    assert re.fullmatch(rf"{PUSHGATEWAY_VARIABLE}: holds a name or a password, so nothing was pushed; .+", problem)
+    assert "hunter2" not in problem
+    assert gateway.seen == []
+
+
 def test_figures_are_heard_only_while_a_task_runs() -> None:
     tell_figure(telemetry.RELEASE, 1.0)
     with listening() as told:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from edgepress.contracts.candidate import SAVED_MODEL_NAME, TFLITE_NAME, Failure, read_candidate, write_candidate
 from edgepress.contracts.dataset import open_dataset
+from edgepress.contracts.policy import GateSettings, policy_digest
 from edgepress.contracts.release import MANIFEST_NAME, BundleFile, ReleaseManifest
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
 from edgepress.device.archive import read_archive
@@ -96,6 +97,16 @@ def change_target(judged: Judged, **changes: object) -> None:
     write_verdict(judged.verdict, bind(read_verdict(judged.verdict), judged.nominee, **changes))
 
 
+def change_check(judged: Judged, **changes: object) -> None:
+    (target,) = read_verdict(judged.verdict).targets
+    change_target(judged, checks=(target.checks[0].model_copy(update=changes), *target.checks[1:]))
+
+
+def change_metrics(judged: Judged, **changes: float) -> None:
+    (target,) = read_verdict(judged.verdict).targets
+    change_target(judged, metrics=dict(target.metrics) | changes)
+
+
 def retrain(judged: Judged) -> None:
     (judged.nominee / TFLITE_NAME).write_bytes((TFLITE_FILES / "conv_float32.tflite").read_bytes())
     change_artifacts(judged, tflite=digest_file(judged.nominee / TFLITE_NAME))
@@ -107,6 +118,22 @@ REFUSALS: dict[str, tuple[Callable[[Judged], Any], str]] = {
     "inconclusive": (lambda judged: change_verdict(judged, outcome="inconclusive"), r"the verdict is inconclusive"),
     "no target": (lambda judged: change_verdict(judged, targets=()), r"only a passed one"),
     "a target rejected": (lambda judged: change_target(judged, outcome="rejected"), r"the verdict for local is rejected"),
+    "a check failed": (lambda judged: change_check(judged, outcome="rejected"), r"its check accuracy\.max_drop for local is rejected"),
+    "another value observed": (lambda judged: change_check(judged, observed=0.001), r"is passed at 0\.001 .* give passed at 0\.0112"),
+    "another threshold": (lambda judged: change_check(judged, threshold=0.5), r"under the threshold 0\.5, but policy and metrics give"),
+    "another check": (
+        lambda judged: change_check(judged, name="accuracy.min"),
+        r"its checks for local are accuracy\.min, size_",
+    ),
+    "no checks": (lambda judged: change_target(judged, checks=()), r"its checks for local are none"),
+    "a policy without thresholds": (
+        lambda judged: change_target(judged, policy=GateSettings(), policy_digest=policy_digest(GateSettings()), checks=()),
+        r"are none, but its policy demands policy",
+    ),
+    "another policy": (lambda judged: change_target(judged, policy_digest=OTHER), r"its policy for local has digest"),
+    "metrics that fail the policy": (lambda judged: change_metrics(judged, size_gzip_bytes=60_000), r"give rejected at 60000\.0"),
+    "metrics that disagree": (lambda judged: change_metrics(judged, accuracy_drop=-0.5), r"its accuracy_drop for local is -0\.5"),
+    "nobody nominated": (lambda judged: change_verdict(judged, candidates=()), r"among its candidates that is missing"),
     "another file judged": (lambda judged: change_target(judged, digest=OTHER), r"model\.tflite: has digest"),
     "file changed after": (retrain, r"model\.tflite: has digest .* was judged"),
     "only saved_model judged": (

@@ -66,6 +66,22 @@ def test_golden_examples_notice_a_machine_that_computes_otherwise(bundle: Path) 
                 verify_bundle(bundle)
 
 
+@pytest.mark.parametrize("tolerance", [1e30, 1.0])
+def test_a_tolerance_that_lets_any_model_through_is_refused(bundle: Path, tolerance: float) -> None:
+    golden = read_manifest(bundle)[0].golden
+    change_manifest(bundle, golden=golden.model_copy(update={"tolerance": {"tflite": tolerance}}).model_dump())
+    with pytest.raises(IntegrityError, match=r"manifest\.json: tolerates .* in the outputs of model\.tflite, where 0\.\d+ is needed"):
+        verify_bundle(bundle)
+
+
+def test_a_verdict_that_contradicts_itself_is_noticed_in_a_consistent_bundle(bundle: Path) -> None:
+    """A failing check beside "passed", and every digest set right."""
+    rewrite(bundle, VERDICT_NAME, lambda path: path.write_text(path.read_text().replace('"observed": 0.0112', '"observed": 0.5')))
+    change_manifest(bundle, verdict_digest=digest_file(bundle / VERDICT_NAME))
+    with pytest.raises(IntegrityError, match=r"verdict\.json: contradicts itself: its check accuracy\.max_drop .* is passed at 0\.5"):
+        verify_files(bundle)
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_flipped_bit_of_any_file_is_noticed(bundle_once: Path, data: st.DataObject) -> None:

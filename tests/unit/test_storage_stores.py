@@ -242,6 +242,21 @@ def test_addresses_that_make_no_sense_are_wrong_input(uri: str, endpoint_url: st
         open_store(uri, endpoint_url)
 
 
+@pytest.mark.parametrize("origin", ["endpoint_url", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "endpoint_url in the AWS configuration"])
+@pytest.mark.parametrize("address", ["http://me:hunter2@127.0.0.1:9", "http://me:hun/ter2@127.0.0.1", "https://hunter2@s3.example.org"])
+def test_an_endpoint_with_a_password_is_refused_without_repeating_it(tmp_path: Path, origin: str, address: str) -> None:
+    (tmp_path / "config").write_text(f"[default]\nendpoint_url = {address}\n")
+    variables = {"AWS_CONFIG_FILE": str(tmp_path / "config")} if "configuration" in origin else {origin: address}
+    given = address if origin == "endpoint_url" else None
+    with (
+        only({} if given else variables),
+        pytest.raises(ConfigError, match=f"^{origin}: holds a name or a password; ") as raised,
+    ):
+        open_store("s3://contract/x", given)
+    assert "hun" not in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     ("uri", "prefix"), [("s3://contract", ""), ("s3://contract/", ""), ("s3://contract/a/b", "a/b"), ("s3://contract/a/b//", "a/b")]
 )

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, JsonValue, StringConstraints, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, create_model, model_validator
 
 from edgepress.contracts.builtin_models import BuiltinModel
+from edgepress.contracts.endpoint import holds_credentials
 from edgepress.contracts.kubeflow import S3_URI_PATTERN, KubeflowSettings, ScheduleSettings
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.stages import STAGES
@@ -195,6 +196,16 @@ class BenchmarkSettings(StrictModel):
         return self
 
 
+def _without_credentials(url: object) -> object:
+    if isinstance(url, str) and holds_credentials(url):
+        raise ValueError("holds a name or a password; take it out and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    return url
+
+
+# Asked before the pattern is: what does not match a pattern is shown to the user.
+EndpointUrl = Annotated[str, BeforeValidator(_without_credentials), StringConstraints(pattern=ENDPOINT_URL_PATTERN)]
+
+
 class ReleaseSettings(StrictModel):
     """Where a passed bundle goes besides the run's folder.
 
@@ -205,8 +216,10 @@ class ReleaseSettings(StrictModel):
         golden_examples: inputs of the validation split shipped with their expected outputs.
     """
 
+    model_config = ConfigDict(hide_input_in_errors=True)  # an endpoint may hold a password, which a task's log must not tell
+
     uri: Annotated[str, StringConstraints(pattern=S3_URI_PATTERN)] = "s3://edgepress/releases"
-    endpoint_url: Annotated[str, StringConstraints(pattern=ENDPOINT_URL_PATTERN)] | None = None
+    endpoint_url: EndpointUrl | None = None
     golden_examples: Annotated[int, Field(ge=1, le=1000)] = 16
 
 

@@ -9,18 +9,19 @@ Nothing here compares: a comparison with the baseline, or any other reference, i
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from edgepress.contracts.candidate import ArtifactKind, Failure
 from edgepress.contracts.dataset import SplitName
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.strict import StrictModel
-from edgepress.errors import IntegrityError
+from edgepress.contracts.training import Fraction
+from edgepress.errors import IntegrityError, one_line
 from edgepress.tasks.comparisons import LOSS_OF
 from edgepress.tasks.observations import OutputMeaning
 from edgepress.tasks.registry import TASKS
@@ -30,11 +31,13 @@ EVALUATION_NAME = "evaluation.json"
 OUTPUTS_NAME = "outputs.npy"
 SCORES_NAME = "scores.npy"
 
+Count = Annotated[int, Field(ge=0)]
+
 
 class SliceMetrics(StrictModel):
     """The task's selecting metric on the examples that share one value of a slice column; None where they cannot tell."""
 
-    count: int
+    count: Count
     value: float | None
 
 
@@ -53,9 +56,9 @@ class LayerWeights(StrictModel):
     tensor: str
     op: str
     dtype: str
-    elements: int
-    sparsity: float
-    distinct_values: int
+    elements: Count
+    sparsity: Fraction
+    distinct_values: Count
 
 
 class Evaluation(StrictModel):
@@ -85,13 +88,22 @@ class Evaluation(StrictModel):
     failure: Failure | None = None
     model_digest: Digest | None = None
     runtime: str | None = None
-    examples: int | None = None
+    examples: Annotated[int, Field(ge=1)] | None = None
     meaning: OutputMeaning | None = None
     metrics: Metrics = {}
     slices: dict[str, dict[str, SliceMetrics]] = {}
     labels: tuple[str, ...] = ()
-    confusion: tuple[tuple[int, ...], ...] = ()
+    confusion: tuple[tuple[Count, ...], ...] = ()
     layers: tuple[LayerWeights, ...] = ()
+
+    @model_validator(mode="after")
+    def _slices_are_within_the_metrics_bounds(self) -> "Evaluation":
+        metric = TASKS[self.task].selecting
+        for column, values in self.slices.items():
+            for name, measured in values.items():
+                if measured.value is not None and not metric.can_be(measured.value):
+                    raise ValueError(f"{metric.name} where {column} is {name!r}: cannot be {measured.value}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -111,8 +123,13 @@ def read_evaluation(directory: Path) -> Evaluation:
     path = directory / EVALUATION_NAME
     try:
         return Evaluation.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise IntegrityError(f"{path}: is not an evaluation record of schema version 2; evaluate again") from error
+    except OSError as error:
+        raise IntegrityError(f"{path}: cannot be read ({error.strerror}); evaluate again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        said = f"{where}: {one_line(first['msg'])}" if where else one_line(first["msg"])
+        raise IntegrityError(f"{path}: is not an evaluation record of schema version 2 ({said}); evaluate again") from error
 
 
 def open_evaluation(directory: Path) -> OpenedEvaluation:

@@ -1,12 +1,13 @@
 """What the benchmark measured: ``benchmark.json``."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from edgepress.contracts.candidate import ArtifactKind
 from edgepress.contracts.digest import Digest
+from edgepress.contracts.policy import Positive
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError
 from edgepress.tasks.comparisons import LATENCY_RATIO
@@ -53,12 +54,12 @@ class Latency(StrictModel):
     artifact: ArtifactKind
     model_digest: Digest
     invocations: int
-    latency_p50_ms: float
-    latency_p95_ms: float
-    latency_p99_ms: float | None
-    ratio_to_baseline: float
-    ratio_interval: tuple[float, float]
-    peak_memory_bytes: int
+    latency_p50_ms: Positive
+    latency_p95_ms: Positive
+    latency_p99_ms: Positive | None
+    ratio_to_baseline: Positive
+    ratio_interval: tuple[Positive, Positive]
+    peak_memory_bytes: Annotated[int, Field(ge=0)]
 
     @property
     def metrics(self) -> dict[str, float | None]:

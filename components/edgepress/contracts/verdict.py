@@ -1,14 +1,15 @@
 """The gate's verdict: ``verdict.json``. Bound to the digests of the artifact, the policy and the dataset."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError, field_serializer
 
 from edgepress.contracts.candidate import ArtifactKind
 from edgepress.contracts.digest import Digest
 from edgepress.contracts.latency import Hardware
 from edgepress.contracts.metrics import Metrics
+from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.strict import StrictModel
 from edgepress.errors import IntegrityError
 from edgepress.tasks.task import TaskName
@@ -56,15 +57,24 @@ class Check(StrictModel):
 
 
 class TargetVerdict(StrictModel):
-    """The nominee judged for one target on test data."""
+    """The nominee judged for one target on test data.
+
+    Attributes:
+        policy: whose thresholds were held against the metrics, so that whoever has the verdict can do it again.
+    """
 
     channel: str
     artifact: ArtifactKind
     digest: Digest
+    policy: GateSettings
     policy_digest: Digest
     outcome: Outcome
     metrics: Metrics
     checks: tuple[Check, ...]
+
+    @field_serializer("policy")
+    def _only_what_is_set(self, policy: GateSettings) -> dict[str, Any]:
+        return policy.model_dump(mode="json", exclude_none=True)
 
 
 class ModelMetrics(StrictModel):

@@ -1,6 +1,6 @@
 """Hold the nominee's test metrics against the policy. Pure: no files, no clock."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edgepress.contracts.candidate import BASELINE, JUDGED
@@ -10,10 +10,9 @@ from edgepress.contracts.measured import gather_metrics
 from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.nomination import Nomination
 from edgepress.contracts.policy import GateSettings, policy_digest
-from edgepress.contracts.verdict import Check, HardwareStatement, ModelMetrics, Outcome, TargetVerdict, Verdict
-from edgepress.gate.measurement import FoundModel, find_faults
-from edgepress.gate.nominate import NO_THRESHOLD
-from edgepress.gate.thresholds import check_threshold, thresholds_of
+from edgepress.contracts.thresholds import check_all, decide
+from edgepress.contracts.verdict import Check, HardwareStatement, ModelMetrics, TargetVerdict, Verdict
+from edgepress.gate.measurement import FoundModel, find_disagreements, find_faults
 
 LOCAL_CHANNEL = "local"
 
@@ -48,6 +47,7 @@ def judge_nominee(policy: GateSettings, evidence: Evidence, *, test_split_uses: 
                 channel=LOCAL_CHANNEL,
                 artifact=JUDGED,
                 digest=evidence.nominee.judged_digest or nomination.nominee_artifacts[JUDGED],
+                policy=policy,
                 policy_digest=policy_digest(policy),
                 outcome=decide(checks),
                 metrics=metrics,
@@ -65,19 +65,6 @@ def judge_nominee(policy: GateSettings, evidence: Evidence, *, test_split_uses: 
         targets=targets,
         baseline=ModelMetrics(metrics=baseline),
     )
-
-
-def check_all(policy: GateSettings, metrics: Metrics, baseline: Metrics) -> tuple[Check, ...]:
-    """One check for each threshold of a policy; a policy without any gets one that is rejected for it."""
-    thresholds = thresholds_of(policy)
-    if not thresholds:
-        return (Check(name="policy", observed=None, threshold=None, outcome="rejected", reason=NO_THRESHOLD),)
-    return tuple(check_threshold(threshold, metrics, baseline) for threshold in thresholds)
-
-
-def decide(checks: Sequence[Check]) -> Outcome:
-    """Passed when there is a check and all passed."""
-    return "passed" if checks and all(check.outcome == "passed" for check in checks) else "rejected"
 
 
 def _metrics(evidence: Evidence, recipe: str, evaluation: OpenedEvaluation) -> Metrics:
@@ -122,6 +109,7 @@ def _baseline_faults(evidence: Evidence) -> Iterator[str]:
         yield f"the baseline's evaluation used dataset {evaluation.dataset_digest}, but this run's is {nomination.dataset_digest}"
     if baseline_digest is None or evaluation.model_digest != baseline_digest:
         yield f"the baseline's evaluation measured digest {evaluation.model_digest}, but the baseline has {baseline_digest}"
+    yield from (f"the baseline cannot be compared with: {fault}" for fault in find_disagreements(evidence.baseline_evaluation))
     measured = [latency.model_digest for latency in evidence.benchmark.models if latency.recipe == BASELINE]
     if measured != [baseline_digest]:
         seen = ", ".join(measured) or "nothing"

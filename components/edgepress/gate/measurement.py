@@ -16,6 +16,7 @@ from edgepress.contracts.latency import Benchmark, Latency
 from edgepress.contracts.measured import gather_metrics
 from edgepress.contracts.metrics import Metrics
 from edgepress.errors import IntegrityError
+from edgepress.tasks.registry import TASKS
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,18 @@ def _count_faults(recipe: str, models: Sequence[FoundModel], evaluations: Sequen
             yield f"{recipe} has {count} {kind}s, but must have one"
 
 
+def find_disagreements(evaluation: OpenedEvaluation) -> Iterator[str]:
+    """Where an evaluation that did not fail contradicts itself, a sentence each: its figures must follow from what it kept."""
+    record, scored = evaluation.record, evaluation.scored
+    if not record.metrics or scored is None:
+        yield "the evaluation holds no metrics"
+    elif len(scored.scores) == 0 or record.examples != len(scored.scores):
+        yield f"the evaluation is of {record.examples} examples, but kept {len(scored.scores)}"
+    else:
+        for disagreement in TASKS[record.task].find_disagreements(record.metrics, scored, record.confusion):
+            yield f"the evaluation contradicts itself: {disagreement}"
+
+
 def find_faults(
     model: FoundModel, evaluation: OpenedEvaluation, latencies: Sequence[Latency], *, split: SplitName, dataset_digest: str
 ) -> Iterator[str]:
@@ -127,8 +140,7 @@ def find_faults(
         yield f"the evaluation is of its {measured.artifact}, but its {JUDGED} is judged"
     if measured.model_digest != found:
         yield f"the evaluation measured digest {measured.model_digest}, but its {JUDGED} has digest {found}"
-    if not measured.metrics or evaluation.scored is None:
-        yield "the evaluation holds no metrics"
+    yield from find_disagreements(evaluation)
     if measured.split != split:
         yield f"the evaluation is of the {measured.split} split, but the {split} split is needed"
     for origin, digest in (("candidate was made from", record.dataset_digest), ("evaluation used", measured.dataset_digest)):

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from edgepress.contracts.candidate import BASELINE
 from edgepress.contracts.measured import finite
 from edgepress.contracts.policy import GateSettings
+from edgepress.contracts.thresholds import NO_THRESHOLD, check_threshold, thresholds_of
 from edgepress.contracts.verdict import CandidateVerdict
 from edgepress.gate.measurement import Measurement
-from edgepress.gate.thresholds import check_threshold, thresholds_of
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.registry import LATENCY_P50_MS, METRICS, SIZE_GZIP_BYTES
 from edgepress.tasks.task import LearningTask
-
-NO_THRESHOLD = "the policy has no threshold"
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping, Sequence
 
 from edgepress import telemetry
+from edgepress.contracts.endpoint import holds_credentials
 from edgepress.contracts.task_event import TaskEvent
 from edgepress.observe.best_effort import BestEffort
 from edgepress.observe.identity import TaskIdentity
@@ -41,24 +42,18 @@ def push_figures(job: str, group: Mapping[str, str], figures: Sequence[Figure]) 
         figures: what is pushed.
 
     Returns:
-        Why nothing may have been pushed, in one line that does not repeat a password of the address; None when it was, or when there is no
-        gateway.
+        Why nothing may have been pushed, in one line; None when it was, or when there is no gateway. An address that holds a password is
+        not used, and not repeated.
     """
     url = os.environ.get(PUSHGATEWAY_VARIABLE)
     if not url:
         return None
+    if holds_credentials(url):
+        return f"{PUSHGATEWAY_VARIABLE}: holds a name or a password, so nothing was pushed; write http://host:port"
     pushing = BestEffort("metrics push")
     pushing.submit(lambda: _push(url, job, group, figures))
     problem = pushing.finish(PUSH_TIMEOUT_S)
-    return None if problem is None else f"{PUSHGATEWAY_VARIABLE}: the metrics could not be pushed ({_without_password(problem, url)})"
-
-
-def _without_password(problem: str, url: str) -> str:
-    """Libraries quote parts of an address that they cannot read."""
-    who = url.rpartition("@")[0].partition("://")[2]
-    for secret in (who, who.partition(":")[2]):
-        problem = problem.replace(secret, "***") if secret else problem
-    return problem
+    return None if problem is None else f"{PUSHGATEWAY_VARIABLE}: the metrics could not be pushed ({problem})"
 
 
 def _about(ended: TaskEvent) -> list[Figure]:

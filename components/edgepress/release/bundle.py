@@ -62,7 +62,7 @@ def build_bundle(
         digests=artifacts,
     )
     _check_recorded(artifacts, nominee, record)
-    golden = write_golden(bundle, record, kinds, opened.split("validation"), golden_examples)
+    golden = write_golden(bundle, record.trace, kinds, opened.split("validation"), golden_examples)
     manifest = ReleaseManifest(
         name=name,
         run_id=run_id,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgepress.contracts.candidate import ArtifactKind, CandidateRecord
+from edgepress.contracts.candidate import ARTIFACT_PATHS, ArtifactKind, StageRecord
 from edgepress.contracts.dataset import Split
-from edgepress.contracts.release import GoldenExamples
-from edgepress.device.archive import write_archive
+from edgepress.contracts.release import MANIFEST_NAME, GoldenExamples, ReleaseManifest
+from edgepress.device.archive import read_archive, write_archive
 from edgepress.device.self_test import GOLDEN_INPUTS_NAME, GOLDEN_OUTPUTS_KEY, check_golden, golden_name
 from edgepress.device.tensors import TensorSpec
 from edgepress.errors import IntegrityError
@@ -24,13 +24,19 @@ half precision (float16), round activations differently while running (dynamic_r
 INTEGER_STEPS = 2
 """An integer output may be this many of its own steps away, should that be more."""
 
+TOLERATED_TOLERANCE = 2.0
+"""A manifest's tolerance may be this many times what its own model, trace and expected outputs give: enough for a release that allowed a
+little more, too little to let another model through."""
 
-def write_golden(bundle: Path, record: CandidateRecord, kinds: Sequence[ArtifactKind], validation: Split, examples: int) -> GoldenExamples:
+
+def write_golden(
+    bundle: Path, trace: Sequence[StageRecord], kinds: Sequence[ArtifactKind], validation: Split, examples: int
+) -> GoldenExamples:
     """Run the bundle's own artifacts on examples spread evenly over the validation split, and write inputs and outputs.
 
     Args:
         bundle: directory that holds the artifacts; ``golden/`` is made in it.
-        record: of the candidate, for how it was quantized.
+        trace: the stages that made the candidate, for how it was quantized.
         kinds: of artifacts to run.
         validation: the validation split.
         examples: at most how many; a smaller split gives all it has.
@@ -52,31 +58,43 @@ def write_golden(bundle: Path, record: CandidateRecord, kinds: Sequence[Artifact
         if not np.isfinite(expected).all():
             raise IntegrityError(f"{artifact.path}: gives NaN or infinity for examples of the validation split; it cannot be released")
         write_archive(bundle / golden_name(kind), {GOLDEN_OUTPUTS_KEY: expected})
-        tolerance[kind] = _tolerance(_arithmetic(bundle, record, kind), model.output, expected)
+        tolerance[kind] = _tolerance(_arithmetic(bundle, trace, kind), model.output, expected)
     return GoldenExamples(examples=len(chosen), tolerance=tolerance)
 
 
-def check_all_golden(bundle: Path, golden: GoldenExamples) -> None:
+def check_all_golden(bundle: Path, manifest: ReleaseManifest) -> None:
     """Run every artifact of a bundle that has golden outputs, on this machine, and compare.
 
     Raises:
-        IntegrityError: an output differs by more than the tolerance, or the archives are not what the manifest says.
+        IntegrityError: an output differs by more than the tolerance, the archives are not what the manifest says, or the tolerance is not
+            what such outputs need.
         InputError: a runtime is not installed here.
         ModelError: an artifact cannot run on these inputs.
     """
-    for kind, tolerance in golden.tolerance.items():
+    for kind, tolerance in manifest.golden.tolerance.items():
         artifact = read_artifact(bundle, kind)
-        check_golden(open_artifact(artifact), bundle, kind, examples=golden.examples, tolerance=tolerance, source=str(artifact.path))
+        model = open_artifact(artifact)
+        check_golden(model, bundle, kind, examples=manifest.golden.examples, tolerance=tolerance, source=str(artifact.path))
+        expected = read_archive(bundle / golden_name(kind))[GOLDEN_OUTPUTS_KEY]
+        needed = _tolerance(_arithmetic(bundle, manifest.trace, kind), model.output, expected)
+        if not tolerance <= TOLERATED_TOLERANCE * needed:
+            raise IntegrityError(
+                f"{bundle / MANIFEST_NAME}: tolerates {tolerance:.6g} in the outputs of {ARTIFACT_PATHS[kind]}, where {needed:.6g} is "
+                "needed; build the bundle again"
+            )
 
 
-def _arithmetic(bundle: Path, record: CandidateRecord, kind: ArtifactKind) -> str:
+def _arithmetic(bundle: Path, trace: Sequence[StageRecord], kind: ArtifactKind) -> str:
     """What the artifact computes in. A SavedModel is float32, but for what quantization-aware training rounds in it."""
-    converted = record.stage("convert")
-    if converted is None:
+    settings = {stage.stage: stage.settings for stage in trace}
+    if "convert" not in settings:
         raise IntegrityError(f"{bundle}: the candidate's record names no convert stage; run the recipe again")
     if kind == "saved_model":
-        return "float32" if record.stage("quantize") is None else "int8"
-    return str(converted.settings["quantization"])
+        return "int8" if "quantize" in settings else "float32"
+    arithmetic = str(settings["convert"].get("quantization"))
+    if arithmetic not in TOLERATED_SHARE:
+        raise IntegrityError(f"{bundle}: the candidate's record names no known quantization ({arithmetic!r}); run the recipe again")
+    return arithmetic
 
 
 def _tolerance(arithmetic: str, output: TensorSpec, expected: NDArray[Any]) -> float:

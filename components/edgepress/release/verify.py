@@ -20,13 +20,13 @@ def verify_bundle(directory: Path) -> tuple[ReleaseManifest, str]:
         Its manifest and its digest.
 
     Raises:
-        IntegrityError: a file is missing, unlisted or changed; the verdict did not pass or is about other files; or golden outputs
-            differ on this machine.
+        IntegrityError: a file is missing, unlisted or changed; the verdict did not pass, contradicts itself or is about
+            other files; or golden outputs differ on this machine, or may differ by more than such outputs need.
         InputError: the runtime of an artifact with golden outputs is not installed here.
         ModelError: an artifact cannot run here.
     """
     manifest, digest = verify_files(directory)
-    check_all_golden(directory, manifest.golden)
+    check_all_golden(directory, manifest)
     return manifest, digest
 
 

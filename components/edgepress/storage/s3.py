@@ -22,6 +22,7 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
+from edgepress.contracts.endpoint import holds_credentials
 from edgepress.errors import ConfigError, StorageError, StorageRefusedError, one_line
 from edgepress.storage.s3_client import ATTEMPTS, CREDENTIALS, EMBEDDED_ENDPOINT_VARIABLE, connect
 from edgepress.storage.store import StoredObject
@@ -57,6 +58,8 @@ class S3Store:
     """
 
     def __init__(self, bucket: str, endpoint_url: str | None = None, patience_s: float = 0.0) -> None:
+        if endpoint_url is not None and holds_credentials(endpoint_url):
+            raise ConfigError(f"endpoint_url: holds a name or a password; take it out and set {CREDENTIALS}")
         if endpoint_url is not None and (urlsplit(endpoint_url).scheme not in ("http", "https") or not urlsplit(endpoint_url).hostname):
             raise ConfigError(f"endpoint_url: '{endpoint_url}' is not a URL such as https://s3.example.org")
         self._bucket = bucket

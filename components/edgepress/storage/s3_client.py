@@ -12,6 +12,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, PartialCredentialsError, ProfileNotFound
 from botocore.loaders import Loader, create_loader
 
+from edgepress.contracts.endpoint import holds_credentials
 from edgepress.errors import ConfigError, StorageError, one_line
 
 EMBEDDED_ENDPOINT_VARIABLE = "EDGEPRESS_EMBEDDED_STORE"
@@ -26,6 +27,9 @@ READ_TIMEOUT_S = 20
 ATTEMPTS = 3
 """With the timeouts above, an endpoint that swallows packets is given up after about 12 s, one that never answers after 65 s."""
 
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Where a client finds its endpoint when it is given none, the first that is set."""
+
 CREDENTIALS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
@@ -36,7 +40,9 @@ def connect(endpoint_url: str | None) -> Any:
         ConfigError: the endpoint or the profile cannot be used.
         StorageError: only one half of the credentials is given.
     """
-    own_endpoint = endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    for name in ENDPOINT_VARIABLES:
+        _refuse_credentials_in(name, os.environ.get(name, ""))
+    own_endpoint = endpoint_url or next(filter(None, map(os.environ.get, ENDPOINT_VARIABLES)), None)
     loopback = own_endpoint is not None and urlsplit(own_endpoint).hostname in ("127.0.0.1", "::1", "localhost")
     config = Config(
         connect_timeout=CONNECT_TIMEOUT_S,
@@ -51,7 +57,7 @@ def connect(endpoint_url: str | None) -> Any:
     access_key, secret_key = _own_credentials(endpoint_url)
     try:
         session = _session()
-        return session.client(
+        client = session.client(
             "s3",
             endpoint_url=endpoint_url,
             region_name=session.region_name or "us-east-1",
@@ -65,6 +71,13 @@ def connect(endpoint_url: str | None) -> Any:
         raise ConfigError(f"AWS_PROFILE: {one_line(error)}; correct it, or unset it and set {CREDENTIALS}") from error
     except (BotoCoreError, ValueError) as error:
         raise ConfigError(f"{own_endpoint or 'S3'}: cannot be used as an endpoint ({one_line(error)})") from error
+    _refuse_credentials_in("endpoint_url in the AWS configuration", client.meta.endpoint_url)
+    return client
+
+
+def _refuse_credentials_in(origin: str, url: str) -> None:
+    if holds_credentials(url):
+        raise ConfigError(f"{origin}: holds a name or a password; take it out and set {CREDENTIALS}")
 
 
 def _session() -> boto3.session.Session:

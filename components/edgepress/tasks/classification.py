@@ -1,6 +1,7 @@
 """Classification: one class of several for each example; two classes may share a single output."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from edgepress.tasks import comparisons as beside
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.observations import Observations, OutputMeaning
 from edgepress.tasks.ranking import auc
-from edgepress.tasks.task import LearningTask, Scored, worst_slice
+from edgepress.tasks.task import LearningTask, Scored, disagreement, worst_slice
 
 CALIBRATION_BINS = 15
 
@@ -49,14 +50,21 @@ def _accuracy(observed: Observations) -> float:
 
 
 def _macro_f1(observed: Observations) -> float:
-    """The mean over classes that occur, as a label or predicted, of 2 TP / (2 TP + FP + FN)."""
-    counts = _confusion_of(observed)
+    return macro_f1(_confusion_of(observed))
+
+
+def macro_f1(counts: NDArray[np.int64]) -> float:
+    """Of a confusion: the mean over classes that occur, as a label or predicted, of 2 TP / (2 TP + FP + FN)."""
     seen = counts.sum(axis=0) + counts.sum(axis=1)
     return float(np.mean(2.0 * np.diag(counts)[seen > 0] / seen[seen > 0]))
 
 
 def _worst_class_recall(observed: Observations) -> float:
-    counts = _confusion_of(observed)
+    return worst_class_recall(_confusion_of(observed))
+
+
+def worst_class_recall(counts: NDArray[np.int64]) -> float:
+    """Of a confusion: the lowest recall of a class that has examples."""
     examples = counts.sum(axis=1)
     return float(np.min(np.diag(counts)[examples > 0] / examples[examples > 0]))
 
@@ -87,7 +95,15 @@ WORST_SLICE_ACCURACY = Metric(
     "worst_slice_accuracy", "accuracy of the worst slice", "ratio", "higher", "examples", lambda observed: worst_slice(ACCURACY, observed)
 )
 AUC = Metric("auc", "AUC", "ratio", "higher", "examples", _auc)
-CALIBRATION_ERROR = Metric("calibration_error", "calibration error", "ratio", "lower", "examples", _calibration_error)
+CALIBRATION_ERROR = Metric(
+    "calibration_error",
+    "calibration error",
+    "ratio",
+    "lower",
+    "examples",
+    _calibration_error,
+    range=(0.0, math.inf),  # a model's "probabilities" are what it gives, and an adopted one may give anything
+)
 
 
 class Classification(LearningTask):
@@ -112,6 +128,24 @@ class Classification(LearningTask):
 
     def score(self, observed: Observations) -> NDArray[np.float64]:
         return (observed.labels == decide(observed.outputs, observed.meaning)).astype(np.float64)
+
+    def find_disagreements(self, metrics: Mapping[str, float | None], scored: Scored, confusion: Sequence[Sequence[int]]) -> Iterator[str]:
+        outputs, scores = scored.outputs, scored.scores
+        if outputs.ndim != 2 or not np.isin(scores, (0.0, 1.0)).all():
+            yield "it kept outputs that are of no classes, or scores other than 0 and 1"
+            return
+        right = int(np.count_nonzero(scores))
+        yield from disagreement(metrics, ACCURACY, right / len(scores), "its scores")
+        classes = max(2, outputs.shape[1])
+        predicted = np.bincount(decide(outputs, scored.meaning), minlength=classes)
+        counts = np.asarray([list(row) for row in confusion if len(row) == classes], dtype=np.int64)
+        if counts.shape != (classes, classes) or not np.array_equal(counts.sum(axis=0), predicted):
+            yield "its confusion does not count the classes that its outputs stand for"
+        elif int(np.trace(counts)) != right:
+            yield f"its confusion counts {int(np.trace(counts))} examples as right, but its scores {right}"
+        else:
+            yield from disagreement(metrics, MACRO_F1, macro_f1(counts), "its confusion")
+            yield from disagreement(metrics, WORST_CLASS_RECALL, worst_class_recall(counts), "its confusion")
 
     def compare(self, outputs: Scored, reference: Scored) -> dict[str, float]:
         same = decide(outputs.outputs, outputs.meaning) == decide(reference.outputs, reference.meaning)

@@ -1,5 +1,6 @@
 """What a metric is. Thresholds, objectives, tables, plots and Prometheus metrics follow from its declaration."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,23 @@ Source = Literal["examples", "file", "machine", "comparison"]
 Split = Literal["validation", "test"]
 
 
+ABOVE_ZERO = math.nextafter(0.0, 1.0)
+"""The least of what cannot be 0, e.g. the size of a file."""
+
+MOST = 2.0**63
+"""More than anything that can be counted. Python's whole numbers have no end, and larger ones do not fit into the others."""
+
+_RANGES: dict[Unit, tuple[float, float]] = {
+    "ratio": (0.0, 1.0),
+    "multiple": (ABOVE_ZERO, math.inf),
+    "count": (0.0, MOST),
+    "bytes": (ABOVE_ZERO, MOST),
+    "ms": (ABOVE_ZERO, math.inf),
+    "label units": (0.0, math.inf),
+}
+"""Unit -> lowest and highest value of a metric that does not say otherwise."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """One number that is measured of a model.
@@ -30,6 +48,7 @@ class Metric:
         source: what it is measured on.
         measure: from the examples of a split to the value, for ``source`` examples; None from it means that these examples cannot tell.
         whole: the value is an integer.
+        range: lowest and highest value that it can have, inclusive; None for its unit's.
     """
 
     name: str
@@ -39,6 +58,17 @@ class Metric:
     source: Source
     measure: Callable[[Observations], float | None] | None = None
     whole: bool = False
+    range: tuple[float, float] | None = None
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest value that it can have, inclusive; a value beyond was not measured, whoever says so."""
+        return self.range if self.range is not None else _RANGES[self.unit]
+
+    def can_be(self, value: float) -> bool:
+        """Whether it can have a value; it can never be NaN or infinite."""
+        lowest, highest = self.bounds
+        return lowest <= value <= highest and math.isfinite(value)
 
     @property
     def splits(self) -> tuple[Split, ...]:

@@ -3,7 +3,7 @@
 from edgepress.tasks import comparisons
 from edgepress.tasks.anomaly_detection import AnomalyDetection
 from edgepress.tasks.classification import Classification
-from edgepress.tasks.metric import Metric
+from edgepress.tasks.metric import MOST, Metric
 from edgepress.tasks.regression import Regression
 from edgepress.tasks.task import LearningTask, TaskName
 
@@ -17,7 +17,7 @@ SPARSITY = Metric("sparsity", "sparsity", "ratio", "higher", "file")
 LATENCY_P50_MS = Metric("latency_p50_ms", "p50 latency", "ms", "lower", "machine")
 LATENCY_P95_MS = Metric("latency_p95_ms", "p95 latency", "ms", "lower", "machine")
 LATENCY_P99_MS = Metric("latency_p99_ms", "p99 latency", "ms", "lower", "machine")
-PEAK_MEMORY_BYTES = Metric("peak_memory_bytes", "peak memory", "bytes", "lower", "machine", whole=True)
+PEAK_MEMORY_BYTES = Metric("peak_memory_bytes", "peak memory", "bytes", "lower", "machine", whole=True, range=(0.0, MOST))
 
 OF_EVERY_TASK = (
     SIZE_BYTES,

@@ -1,6 +1,7 @@
 """Regression: one or several real targets for each example."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from edgepress.tasks import comparisons as beside
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.observations import Observations
-from edgepress.tasks.task import LearningTask, Scored, worst_slice
+from edgepress.tasks.task import LearningTask, Scored, disagreement, worst_slice
 
 
 def _errors(observed: Observations) -> NDArray[np.float64]:
@@ -37,7 +38,7 @@ MEAN_ABSOLUTE_ERROR = Metric("mean_absolute_error", "mean absolute error", "labe
 ROOT_MEAN_SQUARED_ERROR = Metric(
     "root_mean_squared_error", "root mean squared error", "label units", "lower", "examples", _root_mean_squared_error
 )
-R2 = Metric("r2", "R²", "ratio", "higher", "examples", _r2)
+R2 = Metric("r2", "R²", "ratio", "higher", "examples", _r2, range=(-math.inf, 1.0))
 WORST_SLICE_MEAN_ABSOLUTE_ERROR = Metric(
     "worst_slice_mean_absolute_error",
     "mean absolute error of the worst slice",
@@ -71,6 +72,14 @@ class Regression(LearningTask):
     def score(self, observed: Observations) -> NDArray[np.float64]:
         scores: NDArray[np.float64] = np.abs(_errors(observed)).mean(axis=1)
         return scores
+
+    def find_disagreements(
+        self,
+        metrics: Mapping[str, float | None],
+        scored: Scored,
+        confusion: Sequence[Sequence[int]],  # noqa: ARG002
+    ) -> Iterator[str]:
+        yield from disagreement(metrics, MEAN_ABSOLUTE_ERROR, float(scored.scores.mean()), "its scores")
 
     def compare(self, outputs: Scored, reference: Scored) -> dict[str, float]:
         return {beside.OUTPUT_DIFFERENCE.name: output_difference(outputs, reference)}

@@ -1,7 +1,8 @@
 """What a kind of learning task says of itself: one object that ingest, train, evaluate, gate and report read."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -86,9 +87,33 @@ class LearningTask(ABC):
     def compare(self, outputs: Scored, reference: Scored) -> dict[str, float]:
         """What changes beside a reference model on the same examples: metric of source ``comparison`` -> value."""
 
+    def find_disagreements(
+        self,
+        metrics: Mapping[str, float | None],  # noqa: ARG002
+        scored: Scored,  # noqa: ARG002
+        confusion: Sequence[Sequence[int]],  # noqa: ARG002
+    ) -> Iterator[str]:
+        """Where an evaluation's metrics are not what follows from what it kept of each example, a sentence each.
+
+        What needs the labels, which no evaluation keeps, cannot be told.
+
+        Args:
+            metrics: by name.
+            scored: of at least one example.
+            confusion: of a classification, counts as [label][predicted].
+        """
+        yield from ()
+
     def measure(self, observed: Observations) -> dict[str, float | None]:
         """Every metric on these examples, by name; None where they cannot tell."""
         return {metric.name: metric.measure(observed) for metric in self.metrics if metric.measure is not None}
+
+
+def disagreement(metrics: Mapping[str, float | None], metric: Metric, found: float, source: str) -> Iterator[str]:
+    """A sentence where a metric is another than was found again, but for the error of adding up in another order."""
+    stated = metrics.get(metric.name)
+    if stated is not None and not math.isclose(stated, found, rel_tol=1e-9, abs_tol=1e-12):
+        yield f"its {metric.title} is {stated:.6g}, but {source} give {found:.6g}"
 
 
 def worst_slice(metric: Metric, observed: Observations) -> float | None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import kfp_server_api
 
+from edgepress.contracts.endpoint import holds_credentials
 from edgepress.contracts.kubeflow import DNS_LABEL_PATTERN
 from edgepress.errors import InputError
 from edgepress_pipelines.kubeflow.api.transport import ApiClient, Credential, Patience, Tell
@@ -95,13 +96,13 @@ def _host(given: str | None) -> str:
         if in_cluster():
             return IN_CLUSTER_HOST
         raise InputError(f"no address of Kubeflow Pipelines; give --host URL or set {HOST_VARIABLE}")
+    if holds_credentials(host):
+        raise InputError(f"{origin}: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
     try:
         parts = urlsplit(host)
         port_is_known = parts.port is None or parts.port > 0
     except ValueError:  # brackets that hold no IPv6 address, or a port that is none
         parts, port_is_known = urlsplit(""), False
-    if "@" in host.rpartition("://")[2].partition("/")[0]:
-        raise InputError(f"{origin}: holds a password, which other users of this machine could read; use --token-file or --cookie-file")
     if parts.scheme not in ("http", "https") or not parts.hostname or not port_is_known or not host.isprintable() or " " in host:
         raise InputError(f"{origin} {host!r}: is not a URL such as https://kubeflow.example.org/pipeline")
     return host.split("#")[0].rstrip("/")

@@ -1,4 +1,4 @@
-"""One threshold against one observation.
+"""One threshold against one observation, and every threshold of a policy against what was measured.
 
 Rules and their inclusive bounds, named ``<metric>.<rule>``; which of them a metric can have, ``contracts.policy`` says:
 
@@ -13,20 +13,22 @@ own, taken within its rounds, because the two models then met the same machine s
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.policy import GateSettings
-from edgepress.contracts.verdict import Check
+from edgepress.contracts.verdict import Check, Outcome
 from edgepress.tasks.comparisons import LATENCY_RATIO
 from edgepress.tasks.metric import Metric
 from edgepress.tasks.registry import LATENCY_P50_MS, METRICS
 
 Rule = Literal["min", "max", "max_drop", "max_rise", "max_ratio"]
 RULES: tuple[Rule, ...] = ("min", "max", "max_drop", "max_rise", "max_ratio")
+
+NO_THRESHOLD = "the policy has no threshold"
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,19 @@ def _thresholds(policy: GateSettings) -> Iterator[Threshold]:
             bound: float | None = getattr(group, rule, None)
             if bound is not None:
                 yield Threshold(metric, rule, bound)
+
+
+def check_all(policy: GateSettings, metrics: Metrics, baseline: Metrics) -> tuple[Check, ...]:
+    """One check for each threshold of a policy; a policy without any gets one that is rejected for it."""
+    thresholds = thresholds_of(policy)
+    if not thresholds:
+        return (Check(name="policy", observed=None, threshold=None, outcome="rejected", reason=NO_THRESHOLD),)
+    return tuple(check_threshold(threshold, metrics, baseline) for threshold in thresholds)
+
+
+def decide(checks: Sequence[Check]) -> Outcome:
+    """Passed when there is a check and all passed."""
+    return "passed" if checks and all(check.outcome == "passed" for check in checks) else "rejected"
 
 
 def check_threshold(threshold: Threshold, metrics: Metrics, baseline: Metrics) -> Check:

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from edgepress.contracts.metrics import Metrics
 from edgepress.contracts.policy import GateSettings, threshold_type
-from edgepress.gate.thresholds import RULES as EVERY_RULE
-from edgepress.gate.thresholds import Rule, Threshold, check_threshold, thresholds_of
+from edgepress.contracts.thresholds import RULES as EVERY_RULE
+from edgepress.contracts.thresholds import Rule, Threshold, check_threshold, thresholds_of
 from edgepress.tasks.registry import METRICS
 
 BASELINE: Metrics = {

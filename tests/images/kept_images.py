@@ -131,7 +131,7 @@ def _build(folder: Path, built: Path) -> None:
             "BUILDER": "buildah",
             "BASE": BASE,
             "PUSH": f"{registry}/edgepress",
-            # A registry's own choice would be gzip, which takes minutes to write and to read.
+            # Buildah's own choice would be gzip, which takes minutes to write and to read.
             "PUSH_FLAGS": "--tls-verify=false --compression-format=zstd",
             "LOCK": lock,
             "SOURCE": SOURCE,

@@ -10,7 +10,6 @@ of its own, removed afterwards.
 
 import ctypes
 import os
-import secrets
 import shutil
 import signal
 import sys
@@ -47,7 +46,8 @@ _TOOLS = {
 }
 """Program: Debian's package that has it. Some build the images without which a node is of no use here."""
 _CLONE_NEWNET = 0x40000000
-_CGROUP_PREFIX = "edgepress-node-"
+_PREFIX = "edgepress-node-"
+"""Of the names of a node's folder and cgroup; the number of the process that started it follows."""
 _END_TIMEOUT_S = 30.0
 
 
@@ -139,14 +139,14 @@ def running_node(
     """
     check_available(report)
     _remove_abandoned()
-    order = Order(f"{_CGROUP_PREFIX}{os.getpid()}-{secrets.token_hex(2)}", str(images), sandbox_image, registries)
     environment = {
         **os.environ,
         "PATH": f"{os.environ['PATH']}:{PATH}",
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), *sys.path])),
     }
-    with tempfile.TemporaryDirectory(prefix="edgepress-node-") as name:
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as name:
         folder = Path(name)
+        order = Order(folder.name, str(images), sandbox_image, registries)
         order.write(folder)
         command = ["unshare", *_NAMESPACES, sys.executable, "-m", "tests.cluster.node.inside", str(folder)]
         # unshare itself ignores TERM while its child runs.
@@ -203,8 +203,9 @@ def _remove_cgroups(name: str) -> None:
 
 
 def _remove_abandoned() -> None:
-    """Remove the cgroups of nodes whose tests were killed."""
-    names = {path.name for hierarchy in hierarchies() for path in hierarchy.glob(f"{_CGROUP_PREFIX}*")}
-    for name in names:
-        if not Path(f"/proc/{name.removeprefix(_CGROUP_PREFIX).partition('-')[0]}").exists():
+    """Remove what is left of nodes whose tests were killed."""
+    places = [*hierarchies(), Path(tempfile.gettempdir())]
+    for name in {path.name for place in places for path in place.glob(f"{_PREFIX}*")}:
+        if not Path(f"/proc/{name.removeprefix(_PREFIX).partition('-')[0]}").exists():
             _remove_cgroups(name)
+            shutil.rmtree(Path(tempfile.gettempdir()) / name, ignore_errors=True)

@@ -104,6 +104,15 @@ def test_the_key_from_survives_json(tmp_path: Path) -> None:
             "c.yaml:16: release.endpoint_url: holds a name or a password; take it out and set AWS_ACCESS_KEY_ID",
         ),
         ("gate:", "release: {endpoint_url: 'host:9000'}\ngate:", "c.yaml:16: release.endpoint_url: must be of the form http://host:port"),
+        # thresholds that demand nothing
+        (
+            "max_drop: 0.02",
+            "max_drop: 1",
+            "c.yaml: gate.accuracy.max_drop: 1 can never fail, so it demands nothing; tighten it or leave it",
+        ),
+        ("max_drop: 0.02}", "min: 0}", "c.yaml: gate.accuracy.min: 0 can never fail"),
+        ("gate:", "gate:\n  size_bytes: {max_ratio: 1e+300}", "c.yaml: gate.size_bytes.max_ratio: 1e+300 can never fail"),
+        ("gate:", "gate:\n  size_gzip_bytes: {max_ratio: 64}", "c.yaml: gate.size_gzip_bytes.max_ratio: 64 can never fail"),
         # missing
         ("name: demo\n", "", "c.yaml: name: is missing"),
         ("{source: digits}", "{}", "c.yaml:2: dataset.source: is missing"),

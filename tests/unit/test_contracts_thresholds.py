@@ -169,6 +169,34 @@ def test_drop_of_exactly_the_bound_passes_for_every_count(correct: int, lost: in
     assert check_threshold(threshold, metrics(accuracy=correct / 10_000), metrics(accuracy=baseline)).outcome == "passed"
 
 
+@pytest.mark.parametrize(
+    ("metric", "rule", "idle", "strict"),
+    [
+        ("accuracy", "min", 0.0, 0.001),
+        ("accuracy", "max_drop", 1.0, 0.999),
+        ("accuracy_drop", "max", 1.0, 0.999),
+        ("corrections", "min", 0.0, 1.0),
+        ("sparsity", "min", 0.0, 0.01),
+        ("size_bytes", "max", 1e300, 4e9),
+        ("size_gzip_bytes", "max_ratio", 64.0, 2.0),
+        ("latency_p50_ms", "max_ratio", 1e300, 20.0),
+        ("latency_ratio", "max", 1e300, 20.0),
+        ("latency_p99_ms", "max", 1e300, 60_000.0),
+        ("regressions", "max", 1e300, 0.0),
+        ("calibration_error", "max_ratio", 1e300, 1.5),
+    ],
+)
+def test_a_threshold_that_cannot_fail_is_told_from_one_that_can(metric: str, rule: Rule, idle: float, strict: float) -> None:
+    assert [threshold_of(metric, rule, bound).cannot_fail for bound in (idle, strict)] == [True, False]
+
+
+@pytest.mark.parametrize("bound", [0.0, -3.0, 1e6])
+def test_a_unit_without_bounds_has_no_idle_threshold(bound: float) -> None:
+    """R2 has no lowest value, and only its user knows what is much in the units of the labels."""
+    assert not threshold_of("r2", "min", bound).cannot_fail
+    assert not threshold_of("mean_absolute_error", "max", bound).cannot_fail
+
+
 def test_thresholds_come_in_the_order_of_the_metrics() -> None:
     policy = GateSettings.model_validate_json(
         '{"accuracy": {"max_drop": 0.01, "min": 0.9}, "size_gzip_bytes": {"max_ratio": 0.3}, "latency_p50_ms": {"max": 1}}'

@@ -1,11 +1,18 @@
 """Verifying bundles: every change is noticed and named, on files that agree with each other as well."""
 
+import copy
+import io
 import json
+import os
+import stat
+import tracemalloc
+import zipfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -109,6 +116,61 @@ def replace_link(path: Path) -> None:
     path.symlink_to(path.parent.parent / "elsewhere")
 
 
+def replace_fifo(path: Path) -> None:
+    """Whoever opens it waits for a writer that never comes."""
+    path.unlink()
+    os.mkfifo(path)
+
+
+def replace_socket(path: Path) -> None:
+    path.unlink()
+    os.mknod(path, 0o600 | stat.S_IFSOCK)
+
+
+def stored(path: Path, content: bytes, compression: int = zipfile.ZIP_STORED) -> None:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("outputs.npy", content)
+
+
+def array_of(declared: int, held: int) -> bytes:
+    """A ``.npy`` file of so many bytes by its header, and by what follows."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (declared,)})
+    return header.getvalue() + bytes(held)
+
+
+def share_content(path: Path) -> None:
+    """Two members whose bytes are the same place of the file."""
+    stored(path, array_of(1 << 16, 1 << 16))
+    with zipfile.ZipFile(path, "a") as archive:
+        again = copy.copy(archive.infolist()[0])
+        again.filename = "again.npy"
+        archive.filelist.append(again)
+        archive.NameToInfo["again.npy"] = again
+        archive.writestr("last.npy", b"")  # without a new member the list is not written again
+
+
+ARCHIVES: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "compressed": (lambda path: stored(path, array_of(1 << 26, 1 << 26), zipfile.ZIP_DEFLATED), r"holds compressed arrays"),
+    "shared content": (share_content, r"declares more than it holds"),
+    "a header that lies": (lambda path: stored(path, array_of(1 << 45, 10)), r"is not a readable \.npz file"),
+    "no array": (lambda path: stored(path, b"no"), r"is not a readable \.npz file"),
+}
+
+
+@pytest.mark.parametrize("forged", ARCHIVES)
+def test_golden_archives_are_held_to_their_size_before_they_are_unpacked(bundle: Path, forged: str) -> None:
+    change, message = ARCHIVES[forged]
+    rewrite(bundle, EXPECTED_NAME, change)
+    tracemalloc.start()
+    try:
+        with pytest.raises(IntegrityError, match=rf"golden/tflite\.npz: {message}"):
+            verify_bundle(bundle)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 25
+    finally:
+        tracemalloc.stop()
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda bundle: (bundle / "saved_model/saved_model.pb").unlink(), r"saved_model\.pb: is missing"),
     "no golden": (lambda bundle: (bundle / GOLDEN_INPUTS_NAME).unlink(), r"inputs\.npz: is missing"),
@@ -117,6 +179,11 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "hidden extra": (lambda bundle: (bundle / ".hidden").write_text("x"), r"\.hidden: is not in manifest\.json"),
     "truncated": (lambda bundle: (bundle / TFLITE_NAME).write_bytes(b""), r"model\.tflite: is not the file"),
     "a link": (lambda bundle: replace_link(bundle / TFLITE_NAME), r"model\.tflite: is a link"),
+    "a linked manifest": (lambda bundle: replace_link(bundle / MANIFEST_NAME), r"manifest\.json: is a link"),
+    "a FIFO for a manifest": (lambda bundle: replace_fifo(bundle / MANIFEST_NAME), r"manifest\.json: is no file"),
+    "a FIFO": (lambda bundle: replace_fifo(bundle / TFLITE_NAME), r"model\.tflite: is no file \(a FIFO"),
+    "a socket": (lambda bundle: replace_socket(bundle / VERDICT_NAME), r"verdict\.json: is no file"),
+    "a huge manifest": (lambda bundle: os.truncate(bundle / MANIFEST_NAME, 1 << 32), r"manifest\.json: is larger than 16,777,216 bytes"),
     "no expected outputs": (lambda bundle: (bundle / EXPECTED_NAME).unlink(), r"golden/tflite\.npz: is missing"),
     "not JSON": (lambda bundle: (bundle / MANIFEST_NAME).write_text("{"), r"is not a bundle's manifest"),
     "another model, listed": (

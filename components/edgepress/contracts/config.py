@@ -10,6 +10,7 @@ from edgepress.contracts.kubeflow import S3_URI_PATTERN, KubeflowSettings, Sched
 from edgepress.contracts.policy import GateSettings
 from edgepress.contracts.stages import STAGES
 from edgepress.contracts.strict import StrictModel
+from edgepress.contracts.thresholds import thresholds_of
 from edgepress.contracts.training import PositiveInt, TrainSettings
 from edgepress.tasks.registry import METRICS, TASKS, metrics_of
 from edgepress.tasks.task import LearningTask, SplitStrategy, TaskName
@@ -266,4 +267,12 @@ class PipelineConfig(StrictModel):
             raise ValueError(f"gate.{foreign[0]}: a {task.title} has no such metric; its own are {', '.join(sorted(known))}")
         if self.gate.objective not in known:
             raise ValueError(f"gate.objective: {self.gate.objective} is no metric of a {task.title}; use one of {', '.join(sorted(known))}")
+        return self
+
+    @model_validator(mode="after")
+    def _every_threshold_can_fail(self) -> "PipelineConfig":
+        """Not asked of ``GateSettings``: a verdict must be readable whatever policy it was given under."""
+        idle = next((threshold for threshold in thresholds_of(self.gate) if threshold.cannot_fail), None)
+        if idle is not None:
+            raise ValueError(f"gate.{idle.name}: {idle.bound:g} can never fail, so it demands nothing; tighten it or leave it out")
         return self

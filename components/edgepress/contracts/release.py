@@ -20,10 +20,14 @@ from edgepress.contracts.digest import Digest
 from edgepress.contracts.strict import StrictModel
 from edgepress.contracts.verdict import HardwareStatement
 from edgepress.device.digest import digest_bytes
+from edgepress.device.files import check_regular
 from edgepress.errors import IntegrityError
 from edgepress.tasks.task import TaskName
 
 MANIFEST_NAME = "manifest.json"
+
+MOST_MANIFEST_BYTES = 16 << 20
+"""A manifest takes some KB; it is read before anything about it is known."""
 
 PUBLISHED_NAME = "published.json"
 """In a run's folder: where its bundle was published."""
@@ -160,9 +164,13 @@ def read_manifest(directory: Path) -> tuple[ReleaseManifest, str]:
     """
     path = directory / MANIFEST_NAME
     try:
-        content = path.read_bytes()
+        check_regular(path)
+        with path.open("rb") as file:
+            content = file.read(MOST_MANIFEST_BYTES + 1)
     except OSError as error:
         raise IntegrityError(f"{path}: cannot be read ({error.strerror}); this is not a release bundle") from error
+    if len(content) > MOST_MANIFEST_BYTES:
+        raise IntegrityError(f"{path}: is larger than {MOST_MANIFEST_BYTES:,} bytes; this is not a release bundle")
     return parse_manifest(content, str(path)), digest_bytes(content)
 
 

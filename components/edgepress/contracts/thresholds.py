@@ -28,6 +28,12 @@ from edgepress.tasks.registry import LATENCY_P50_MS, METRICS
 Rule = Literal["min", "max", "max_drop", "max_rise", "max_ratio"]
 RULES: tuple[Rule, ...] = ("min", "max", "max_drop", "max_rise", "max_ratio")
 
+MOST_RATIO = 50.0
+"""Compression never makes anything fifty times as dear, so a ratio above this is a slip of the pen or no threshold at all."""
+
+MOST_COST = 1e15
+"""Likewise of an absolute cost: a petabyte, an operation of 30,000 years, a thousand million million multiplications."""
+
 NO_THRESHOLD = "the policy has no threshold"
 
 
@@ -43,6 +49,21 @@ class Threshold:
     def name(self) -> str:
         """As checks are named, e.g. ``accuracy.max_drop``."""
         return f"{self.metric.name}.{self.rule}"
+
+    @property
+    def cannot_fail(self) -> bool:
+        """Whether every value that the metric can have holds it, or every value that compression can bring about."""
+        lowest, highest = self.metric.bounds
+        match self.rule:
+            case "min":
+                return self.bound <= lowest
+            case "max":
+                most = {"multiple": MOST_RATIO, "bytes": MOST_COST, "count": MOST_COST, "ms": MOST_COST}.get(self.metric.unit, math.inf)
+                return self.bound >= min(most, highest)
+            case "max_drop" | "max_rise":
+                return self.bound >= highest - lowest
+            case "max_ratio":
+                return self.bound >= MOST_RATIO
 
 
 def thresholds_of(policy: GateSettings) -> tuple[Threshold, ...]:

@@ -2,12 +2,27 @@
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgepress.errors import InputError
+from edgepress.errors import InputError, IntegrityError
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what is not a file of its own: a link leads elsewhere, and reading a FIFO or a device may never end.
+
+    Raises:
+        IntegrityError: it is a link, a FIFO, a socket or a device.
+        OSError: there is nothing.
+    """
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        raise IntegrityError(f"{path}: is a link, and a bundle holds plain files only; fetch it again")
+    if not stat.S_ISREG(mode):
+        raise IntegrityError(f"{path}: is no file (a FIFO, socket or device), and a bundle holds plain files only; fetch it again")
 
 
 def write_atomically(path: Path, content: bytes | str) -> None:

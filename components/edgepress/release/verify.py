@@ -6,6 +6,7 @@ from edgepress.contracts.candidate import ARTIFACT_PATHS
 from edgepress.contracts.release import MANIFEST_NAME, ReleaseManifest, list_files, read_manifest
 from edgepress.contracts.verdict import VERDICT_NAME, read_verdict
 from edgepress.device.digest import digest_file
+from edgepress.device.files import check_regular
 from edgepress.device.self_test import GOLDEN_INPUTS_NAME, golden_name
 from edgepress.errors import IntegrityError
 from edgepress.release.binding import check_binding
@@ -46,8 +47,7 @@ def verify_files(directory: Path) -> tuple[ReleaseManifest, str]:
         raise IntegrityError(f"{directory / extra[0]}: is not in {MANIFEST_NAME}{_and_more(extra)}; fetch the bundle again")
     for name, file in listed.items():
         path = found[name]
-        if path.is_symlink():
-            raise IntegrityError(f"{path}: is a link, and a bundle holds plain files only; fetch it again")
+        check_regular(path)
         if path.stat().st_size != file.size_bytes or digest_file(path) != file.digest:
             raise IntegrityError(f"{path}: is not the file that {MANIFEST_NAME} lists ({file.digest}); fetch the bundle again")
     _check_summary(directory, manifest)

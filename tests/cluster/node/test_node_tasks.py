@@ -14,6 +14,7 @@ from tests.cluster.node.node_under_test import NodeUnderTest
 
 BASELINE = {"model": "mlp", "params": {"hidden": [16]}, "train": {"epochs": 6, "batch_size": 32, "learning_rate": 0.005}}
 POLICY = {"objective": "size_bytes", "accuracy": {"min": 0.5, "max_drop": 0.2}}
+JUDGED = "tflite"
 BENCHMARK = {"rounds": 5, "invocations_per_round": 40}
 
 
@@ -22,7 +23,7 @@ def test_a_run_of_real_containers_ends_in_a_release(node: NodeUnderTest, install
     policy = {"policy": json.dumps(POLICY)}
 
     ingested = run.run("ingest").parameters
-    data = run.run("locate", {"address": ingested["Output"]}).artifacts["dataset"]
+    data = run.run("pin-dataset", {"address": ingested["Output"]}).artifacts["dataset"]
     trained = run.run("train", {"settings": json.dumps(BASELINE)}, dataset=data).artifacts["baseline"]
 
     def converted(component: str, recipe: str, quantization: str) -> Artifact:
@@ -30,14 +31,18 @@ def test_a_run_of_real_containers_ends_in_a_release(node: NodeUnderTest, install
         return run.run(component, asked, candidate=trained, dataset=data).artifacts["output"]
 
     baseline, int8 = converted("convert", "baseline", "float32"), converted("convert-2", "int8", "int8")
-    reference = run.run("evaluate-baseline", baseline=baseline, dataset=data).artifacts["evaluation"]
-    evaluated = run.run("evaluate", {"recipe": "int8"}, candidate=int8, dataset=data, reference=reference).artifacts["evaluation"]
-    settings = {"settings": json.dumps(BENCHMARK)}
+
+    def evaluated(component: str, recipe: str, candidate: Artifact) -> Artifact:
+        asked = {"recipe": recipe, "artifact": JUDGED}
+        return run.run(component, asked, candidate=candidate, dataset=data).artifacts["evaluation"]
+
+    reference, evaluation = evaluated("evaluate", "baseline", baseline), evaluated("evaluate-2", "int8", int8)
+    settings = {"settings": json.dumps(BENCHMARK), "artifact": JUDGED}
     measured = run.run("benchmark", settings, baseline=baseline, candidates=[int8], dataset=data).artifacts["measurements"]
-    found: dict[str, Any] = {"baseline": baseline, "candidates": [int8], "baseline_evaluation": reference, "evaluations": [evaluated]}
+    found: dict[str, Any] = {"baseline": baseline, "candidates": [int8], "baseline_evaluation": reference, "evaluations": [evaluation]}
     chosen = run.run("nominate", policy, **found, measurements=measured).artifacts
-    tested = run.run("evaluate-baseline-2", baseline=baseline, dataset=data).artifacts["evaluation"]
-    nominee = run.run("evaluate-nominee", nominee=chosen["nominee"], dataset=data, reference=tested).artifacts["evaluation"]
+    tested = evaluated("evaluate-test", "baseline", baseline)
+    nominee = evaluated("evaluate-test-2", "nominee", chosen["nominee"])
     judged = run.run("judge", policy, **chosen, nominee_evaluation=nominee, baseline_evaluation=tested, measurements=measured)
     assert judged.parameters["Output"] == "passed"
     verdict = judged.artifacts["verdict"]

@@ -65,7 +65,8 @@ class HighestThreshold(StrictModel):
     max: NotNegative | None = None
 
 
-Threshold = ShareThreshold | ErrorThreshold | CostThreshold | LowestThreshold | HighestThreshold
+MetricThresholds = ShareThreshold | ErrorThreshold | CostThreshold | LowestThreshold | HighestThreshold
+"""All that a policy can ask of one metric; ``contracts.thresholds.Threshold`` is one bound of it."""
 
 
 def threshold_type(metric: Metric) -> type[StrictModel]:
@@ -102,9 +103,9 @@ class GateSettings(_Thresholds):
 
     objective: Objective = "size_gzip_bytes"
 
-    def threshold(self, metric: str) -> Threshold | None:
+    def threshold(self, metric: str) -> MetricThresholds | None:
         """The thresholds on a metric; None where there are none."""
-        found: Threshold | None = getattr(self, metric)
+        found: MetricThresholds | None = getattr(self, metric)
         return found
 
     def has_threshold(self) -> bool:
